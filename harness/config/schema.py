@@ -1,0 +1,173 @@
+"""The typed shape of a run's configuration.
+
+Hydra composes YAML options into these dataclasses; what belongs to a plugin stays a plain mapping with a ``plugin`` key
+and is checked against that plugin's own dataclass by ``harness.config.resolve``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+__all__ = [
+    "CorpusTokens",
+    "EmbedderConfig",
+    "ExamplesConfig",
+    "ExecutionConfig",
+    "FeaturesConfig",
+    "LLMConfig",
+    "ModelConfig",
+    "PathsConfig",
+    "RunConfig",
+]
+
+
+@dataclass
+class ModelConfig:
+    """A subject model: a hub id, a local folder, a ``.gguf`` file or a ``wheel://`` material."""
+
+    path: str = MISSING
+    revision: str | None = None
+    sha256: str | None = None
+    dtype: str = "bfloat16"
+    device: str = "cpu"
+    trust_remote_code: bool = False
+
+
+@dataclass
+class CorpusTokens:
+    """How documents become tokens; part of every ``corpus`` option beside the reader's own parameters.
+
+    ``context_length`` counts corpus tokens; with ``bos: prepend`` one more position is fed to the model, and its
+    activations are never kept.
+    """
+
+    n_tokens: int = 200_000
+    context_length: int = 256
+    bos: str = "prepend"
+    min_document_tokens: int = 32
+
+
+@dataclass
+class ExamplesConfig:
+    """Windows, split and how many examples of what kind each half gets.
+
+    ``align`` is ``tile`` (fixed non-overlapping windows) or ``peak`` (window placed around each peak, ``peak_offset``
+    tokens before it). ``explain_strategy`` and ``score_strategy`` are ``top``, ``random``, ``quantiles`` (equal numbers
+    from each decile), ``mix`` (share ``mix_top`` strongest, the rest by quantiles) or ``importance`` (by squared
+    activation).
+    """
+
+    preset: str = "default"
+    window_tokens: int = 32
+    align: str = "tile"
+    peak_offset: int = 24
+    explain_share: float = 0.5
+    explain_strategy: str = "quantiles"
+    mix_top: float = 0.2
+    explain_activating: int = 20
+    explain_non_activating: int = 0
+    score_strategy: str = "quantiles"
+    score_activating: int = 20
+    score_non_activating: int = 20
+    min_activating_windows: int = 20
+    min_half_windows: int = 5
+
+
+@dataclass
+class FeaturesConfig:
+    """Which features: ``select`` is ``sample`` (seeded), ``range``, ``list`` or ``all``.
+
+    A sample walks a seeded permutation of all features until ``n`` usable ones are found; those passed over are
+    recorded with the reason.
+    """
+
+    select: str = "sample"
+    n: int = 16
+    seed: int = 0
+    start: int = 0
+    stop: int | None = None
+    ids: list[int] = field(default_factory=list)
+
+
+@dataclass
+class LLMConfig:
+    """One role's language model.
+
+    ``backend`` is ``litellm`` (``model`` is litellm's name, ``api_base`` any OpenAI-compatible URL) or ``local``
+    (a GGUF file served in process by llama.cpp and reached through litellm on the loopback interface).
+    ``api_key_env`` names an environment variable; keys themselves never enter a config.
+    """
+
+    backend: str = "litellm"
+    model: str = MISSING
+    api_base: str | None = None
+    api_key_env: str | None = None
+    revision: str | None = None
+    concurrency: int = 8
+    timeout_s: float = 120.0
+    max_retries: int = 4
+    seed: int | None = None
+    json_schema: bool = True
+    logprobs: bool = True
+    choices: str = "none"  # how the endpoint constrains answers: none | grammar | guided_choice
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    path: str | None = None
+    sha256: str | None = None
+    context_tokens: int = 4096
+    slots: int = 2
+    threads: int | None = None
+
+
+@dataclass
+class EmbedderConfig:
+    """The sentence-embedding model some scorers need: a hub id, a folder or a ``wheel://`` material."""
+
+    path: str = MISSING
+    revision: str | None = None
+    sha256: str | None = None
+    pooling: str = "mean"
+    query_instruction: str = ""
+    max_tokens: int = 256
+    device: str = "cpu"
+
+
+@dataclass
+class PathsConfig:
+    """Where things lie. ``cache`` None means the user's cache folder (or ``HARNESS_CACHE``)."""
+
+    results: str = "results"
+    cache: str | None = None
+
+
+@dataclass
+class ExecutionConfig:
+    """How a run is executed; nothing here can change a number. ``unit_concurrency`` units are in flight at once."""
+
+    unit_concurrency: int = 4
+    collect_batch_tokens: int = 8192
+    max_failed_share: float = 1.0
+
+
+@dataclass
+class RunConfig:
+    """A whole run."""
+
+    name: str = "run"
+    seed: int = 0
+    subject: dict[str, Any] = field(default_factory=dict)
+    corpus: dict[str, Any] = field(default_factory=dict)
+    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    explainer: dict[str, Any] = field(default_factory=dict)
+    judge: LLMConfig | None = None
+    embedder: EmbedderConfig | None = None
+    scorers: dict[str, Any] = field(default_factory=dict)
+    controls: dict[str, Any] = field(default_factory=dict)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    debug: bool = False

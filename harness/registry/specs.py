@@ -1,0 +1,146 @@
+"""What plugins hand to the harness: frozen specs. A factory may be a ``module:attribute`` text, imported on use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import PluginError
+
+if TYPE_CHECKING:
+    from harness.scoring.protocol import MetricSpec, Need
+
+__all__ = [
+    "API_VERSION",
+    "ControlSpec",
+    "CorpusSpec",
+    "ExplainerSpec",
+    "Factory",
+    "ScorerSpec",
+    "Spec",
+    "SubjectSpec",
+]
+
+API_VERSION = 1
+"""Version of the plugin interface; a spec made for another one is refused."""
+
+Factory = Callable[..., Any] | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every registered thing has.
+
+    Attributes:
+        name: Short name, used in configs.
+        summary: One line for listings.
+        factory: Callable, or ``"package.module:attribute"``.
+        config: Dataclass of its parameters (or its ``"module:attribute"``), all with defaults where sensible.
+        version: Raise it whenever a number could change.
+        citation: Paper and section, or None.
+        requires_extra: Extra of the harness that must be installed, or None.
+        api_version: Plugin interface it was written for.
+    """
+
+    name: str
+    summary: str
+    factory: Factory
+    config: type | str
+    version: int = 1
+    citation: str | None = None
+    requires_extra: str | None = None
+    api_version: int = API_VERSION
+
+    def resolve_factory(self) -> Callable[..., Any]:
+        """Return the factory itself.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        return _resolve(self.factory, self.name)
+
+    def resolve_config(self) -> type:
+        """Return the config dataclass itself.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        return _resolve(self.config, self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerSpec(Spec):
+    """A scorer. ``factory(config) -> Scorer``."""
+
+    metrics: tuple[MetricSpec, ...]
+    primary_metric: str
+    needs: frozenset[Need] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectSpec(Spec):
+    """A kind of feature source. ``factory(config, model) -> FeatureSource``, ``model`` a loaded SubjectModel.
+
+    ``source_identity(config) -> plain data`` says cheaply, without loading a model, what determines the features: it
+    is used to find a stored activation store. It may be a ``module:attribute`` text.
+    """
+
+    source_identity: Factory
+
+    def resolve_source_identity(self) -> Callable[..., Any]:
+        """Return the identity function itself.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        return _resolve(self.source_identity, self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainerSpec(Spec):
+    """An explainer. ``factory(config) -> Explainer``."""
+
+    needs_llm: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlSpec(Spec):
+    """A control. ``factory(config) -> Control``.
+
+    ``rank`` says what is known of it beforehand. ``uses_explanations`` says whether it is made from the real set's
+    explanations, so that each real set has its own.
+    """
+
+    rank: str = "no better than chance"
+    uses_explanations: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSpec(Spec):
+    """A corpus reader. ``factory(config) -> Iterable[Document]``, streaming.
+
+    ``identity(config) -> plain data`` that determines the documents (digests of files, dataset revision).
+    """
+
+    identity: Factory
+
+    def resolve_identity(self) -> Callable[..., Any]:
+        """Return the identity function itself.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        return _resolve(self.identity, self.name)
+
+
+def _resolve(reference: Any, name: str) -> Any:
+    if not isinstance(reference, str):
+        return reference
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        message = f"plugin '{name}' cannot load {reference}: {error}"
+        raise PluginError(message, hint="install what it needs, or see `harness list plugins`") from error

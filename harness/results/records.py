@@ -1,0 +1,185 @@
+"""The records of a run, one frozen dataclass per kind of line. JSON Schemas are derived from these.
+
+Every line carries ``schema_version``. Undefined is ``null``. Lines hold no clock readings: times are in the manifest
+and in ``events.jsonl``, so the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ExplanationLine",
+    "FeatureLine",
+    "IntervalLine",
+    "ItemLine",
+    "LeaderboardRow",
+    "MarginLine",
+    "ScoreLine",
+    "UsageLine",
+]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageLine:
+    """Tokens and money of the answers behind a line, whether from the endpoint or the cache."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureLine:
+    """features.jsonl: every feature that was looked at, used or skipped."""
+
+    subject: str
+    feature: int
+    status: str
+    """``used`` or ``skipped``"""
+    reason: str | None = None
+    detail: str | None = None
+    density: float | None = None
+    max_activation: float | None = None
+    n_activating_windows: int | None = None
+    top_tokens: list[str] = field(default_factory=list)
+    examples_protocol: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationLine:
+    """explanations.jsonl: one explanation of one feature in one explanation set, or why there is none."""
+
+    unit: str
+    """Fingerprint of all that determined it; the unit of resume."""
+    subject: str
+    feature: int
+    explanation_set: str
+    text: str | None
+    outcome: str
+    explainer: str
+    explainer_version: int
+    model: dict[str, Any] | None = None
+    prompt_sha256: str | None = None
+    source_feature: int | None = None
+    origin: str | None = None
+    reply: str | None = None
+    error: str | None = None
+    usage: UsageLine = field(default_factory=UsageLine)
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreLine:
+    """scores.jsonl: one line per feature x explanation x scorer.
+
+    ``status`` is ``scored``, ``error`` (with ``error``) or ``no_explanation`` (there was no text to score).
+    ``coverage`` counts the items by outcome.
+    """
+
+    unit: str
+    protocol: str
+    subject: str
+    feature: int
+    explanation_set: str
+    control: str | None
+    """Name of the control this set is, or None for a real set."""
+    explanation_digest: str | None
+    scorer: str
+    scorer_plugin: str
+    scorer_version: int
+    primary_metric: str
+    status: str
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    breakdown: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    coverage: dict[str, int] = field(default_factory=dict)
+    usage: UsageLine = field(default_factory=UsageLine)
+    error: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemLine:
+    """items.jsonl: the evidence, one line per question asked."""
+
+    unit: str
+    subject: str
+    feature: int
+    explanation_set: str
+    scorer: str
+    key: str
+    kind: str
+    decile: int | None
+    truth: bool | None
+    prediction: bool | None
+    value: float | None
+    outcome: str
+    text: str | None = None
+    reply: str | None = None
+    error: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalLine:
+    """A confidence interval and how it was made. ``low``/``high`` are null where undefined."""
+
+    level: float
+    low: float | None
+    high: float | None
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginLine:
+    """A paired difference, this set minus the named control, over the features both have."""
+
+    control: str
+    n: int
+    mean: float | None
+    se: float | None
+    interval: IntervalLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardRow:
+    """leaderboard.jsonl: one row per (protocol, subject, explanation set, scorer, judge).
+
+    ``subject`` is ``*`` for the row over all subjects of a protocol. ``protocol_fields`` is what ``protocol`` is the
+    fingerprint of. ``coverage`` counts features by status and items by outcome.
+    """
+
+    protocol: str
+    protocol_fields: dict[str, Any]
+    subject: str
+    explanation_set: str
+    control: str | None
+    explainer_model: str | None
+    scorer: str
+    scorer_version: int
+    judge: str | None
+    metric: str
+    chance: float | None
+    higher_is_better: bool
+    n: int
+    mean: float | None
+    se: float | None
+    interval: IntervalLine
+    median: float | None
+    secondary: dict[str, float | None] = field(default_factory=dict)
+    margins: list[MarginLine] = field(default_factory=list)
+    features_coverage: dict[str, int] = field(default_factory=dict)
+    items_coverage: dict[str, int] = field(default_factory=dict)
+    tokens_per_feature: float | None = None
+    usd_per_feature: float | None = None
+    distinguishes_controls: bool | None = None
+    """Whether every margin's interval lies above 0 (below, where lower is better); None where there is no control."""
+    run_ids: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION

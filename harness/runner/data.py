@@ -1,0 +1,154 @@
+"""The first stages of a run: corpus, activation stores and feature records of every subject."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from harness.activations.collect import StoreRequest, open_stores
+from harness.activations.corpus import open_tokens
+from harness.examples.build import RecordBuilder
+from harness.examples.select import select_features
+from harness.subjects.logit_weights import top_logit_tokens
+from harness.subjects.model import load_model, load_tokenizer, model_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.activations.corpus import TokenStore
+    from harness.config.resolve import ResolvedPlugin, ResolvedRun
+    from harness.examples.record import FeatureRecord, SkippedFeature
+    from harness.progress import Progress
+    from harness.subjects.model import SubjectModel
+    from harness.subjects.protocol import FeatureSource
+
+__all__ = ["ModelPool", "SubjectData", "prepare"]
+
+LOGIT_TOKENS = 10
+
+
+@dataclass(frozen=True)
+class SubjectData:
+    """One subject with its feature records. ``activations`` is the fingerprint of its activation store."""
+
+    name: str
+    plugin: ResolvedPlugin
+    activations: str
+    examples: str
+    records: tuple[FeatureRecord, ...]
+    skipped: tuple[SkippedFeature, ...]
+    facts: Mapping[str, Any]
+
+
+class ModelPool:
+    """Loads each subject model and each feature source at most once, and only when something needs it."""
+
+    def __init__(self, cache: Path, progress: Progress) -> None:
+        self._cache = cache
+        self._progress = progress
+        self._models: dict[str, SubjectModel] = {}
+        self._sources: dict[str, FeatureSource] = {}
+
+    def load(self, plugin: ResolvedPlugin) -> tuple[SubjectModel, FeatureSource]:
+        """Return a subject's model and feature source."""
+        config: Any = plugin.config
+        key = repr(config.model)
+        if key not in self._models:
+            self._models[key] = load_model(config.model, self._cache, self._progress)
+        model = self._models[key]
+        if plugin.name not in self._sources:
+            self._sources[plugin.name] = plugin.registered.spec.resolve_factory()(config, model)
+        return model, self._sources[plugin.name]
+
+
+def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Progress) -> dict[str, SubjectData]:
+    """Return every subject's feature records, computing what the cache does not have.
+
+    All subjects of one model share one forward pass over the corpus.
+    """
+    prepared: dict[str, SubjectData] = {}
+    for subjects in _by_tokenizer(resolved).values():
+        tokens = _open_tokens(resolved, subjects[0], cache, progress)
+        requests = [
+            StoreRequest(subject.name, _subject_identity(subject, cache), partial(models.load, subject))
+            for subject in subjects
+        ]
+        stores = open_stores(requests, tokens, cache, resolved.execution.collect_batch_tokens, progress)
+        for subject in subjects:
+            store = stores[subject.name]
+            builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed)
+            progress.say(f"{subject.name}: choosing features and building their records")
+            records, skipped = select_features(resolved.features, builder, store.n_features, subject.name)
+            records = _with_logit_tokens(resolved, subject, records, models)
+            prepared[subject.name] = SubjectData(
+                name=subject.name,
+                plugin=subject,
+                activations=store.fingerprint,
+                examples=builder.protocol,
+                records=tuple(records),
+                skipped=tuple(skipped),
+                facts={
+                    "identity": dict(_subject_identity(subject, cache)),
+                    "activations": store.fingerprint,
+                    "corpus": tokens.fingerprint,
+                    "n_tokens": store.n_tokens,
+                    "n_features": store.n_features,
+                    "dropped": dict(store.dropped),
+                    "examples": builder.protocol,
+                    "features_used": len(records),
+                    "features_skipped": len(skipped),
+                },
+            )
+    return {name: prepared[name] for name in resolved.subjects}
+
+
+def _by_tokenizer(resolved: ResolvedRun) -> dict[str, list[ResolvedPlugin]]:
+    """Return the subjects grouped by subject model, which decides the tokenizer."""
+    groups: dict[str, list[ResolvedPlugin]] = {}
+    for subject in resolved.subjects.values():
+        config: Any = subject.config
+        model = config.model
+        groups.setdefault(repr((model.path, model.revision, model.sha256)), []).append(subject)
+    return groups
+
+
+def _open_tokens(resolved: ResolvedRun, subject: ResolvedPlugin, cache: Path, progress: Progress) -> TokenStore:
+    config: Any = subject.config
+    spec: Any = resolved.corpus.registered.spec
+    return open_tokens(
+        spec,
+        resolved.corpus.config,
+        resolved.corpus_tokens,
+        load_tokenizer(config.model, cache),
+        model_identity(config.model, cache),
+        cache,
+        progress,
+    )
+
+
+def _subject_identity(subject: ResolvedPlugin, cache: Path) -> Mapping[str, Any]:
+    config: Any = subject.config
+    spec: Any = subject.registered.spec
+    return {
+        "kind": spec.name,
+        "version": spec.version,
+        "model": model_identity(config.model, cache),
+        "source": spec.resolve_source_identity()(config),
+    }
+
+
+def _with_logit_tokens(
+    resolved: ResolvedRun, subject: ResolvedPlugin, records: Sequence[FeatureRecord], models: ModelPool
+) -> Sequence[FeatureRecord]:
+    """Return the records with the tokens each feature promotes, where the explainer asks for them."""
+    if not getattr(resolved.explainer.config, "logit_weights", False):
+        return records
+    model, source = models.load(subject)
+    tokens = top_logit_tokens(model, source, [record.feature for record in records], LOGIT_TOKENS)
+    return [
+        dataclasses.replace(record, statistics=dataclasses.replace(record.statistics, top_logit_tokens=names))
+        for record, names in zip(records, tokens, strict=True)
+    ]

@@ -1,0 +1,46 @@
+"""events.jsonl: what happened when. The one file of a run that holds clock readings, apart from the manifest."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["EventLog"]
+
+
+class EventLog:
+    """Appends events and keeps how long each stage took in this process.
+
+    Attributes:
+        seconds: Wall-clock seconds of every stage so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds: dict[str, float] = {}
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Append one event with the present time (UTC)."""
+        line = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note when a stage begins and how it ends."""
+        begun = time.monotonic()
+        self.write("stage_started", stage=name)
+        status = "failed"
+        try:
+            yield
+            status = "finished"
+        finally:
+            self.seconds[name] = round(time.monotonic() - begun, 3)
+            self.write("stage_ended", stage=name, status=status, seconds=self.seconds[name])

@@ -1,0 +1,48 @@
+"""features.jsonl: every feature that was looked at, used or passed over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.results.records import FeatureLine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.examples.record import FeatureRecord, SkippedFeature
+    from harness.runner.data import SubjectData
+
+__all__ = ["feature_lines"]
+
+
+def feature_lines(subjects: Mapping[str, SubjectData]) -> list[FeatureLine]:
+    """Return one line per feature looked at: per subject the used ones, then the skipped ones with their reason."""
+    lines = []
+    for subject in subjects.values():
+        lines += [_used(record) for record in subject.records]
+        lines += [_skipped(feature) for feature in subject.skipped]
+    return lines
+
+
+def _used(record: FeatureRecord) -> FeatureLine:
+    statistics = record.statistics
+    return FeatureLine(
+        subject=record.subject,
+        feature=record.feature,
+        status="used",
+        density=statistics.density,
+        max_activation=statistics.max_activation,
+        n_activating_windows=statistics.n_activating_windows,
+        top_tokens=[token for token, _ in statistics.top_tokens],
+        examples_protocol=record.protocol,
+    )
+
+
+def _skipped(feature: SkippedFeature) -> FeatureLine:
+    return FeatureLine(
+        subject=feature.subject,
+        feature=feature.feature,
+        status="skipped",
+        reason=feature.reason,
+        detail=feature.detail,
+    )

@@ -1,0 +1,47 @@
+"""Between what plugins return and what is written: explanations to lines and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.explainers.protocol import Draft, Explanation, Provenance
+from harness.identity import plain
+from harness.results.records import ExplanationLine, UsageLine
+
+if TYPE_CHECKING:
+    from harness.examples.record import FeatureRecord
+
+__all__ = ["explanation_line", "explanation_of"]
+
+
+def explanation_line(
+    unit: str, record: FeatureRecord, set_name: str, draft: Draft, provenance: Provenance
+) -> ExplanationLine:
+    """Return the line that records ``draft`` as an explanation of ``record``'s feature in the set ``set_name``."""
+    return ExplanationLine(
+        unit=unit,
+        subject=record.subject,
+        feature=record.feature,
+        explanation_set=set_name,
+        text=draft.text,
+        outcome=draft.outcome.value,
+        explainer=provenance.explainer,
+        explainer_version=provenance.version,
+        model=plain(provenance.model),
+        prompt_sha256=provenance.prompt_sha256,
+        source_feature=provenance.source_feature,
+        origin=provenance.origin,
+        reply=draft.reply,
+        error=draft.error,
+        usage=UsageLine(**plain(draft.usage)),
+    )
+
+
+def explanation_of(line: ExplanationLine) -> Explanation | None:
+    """Return the explanation a line records, or None if the line records why there is none."""
+    if line.text is None:
+        return None
+    provenance = Provenance(
+        line.explainer, line.explainer_version, line.model, line.prompt_sha256, line.source_feature, line.origin
+    )
+    return Explanation(line.subject, line.feature, line.explanation_set, line.text, provenance)

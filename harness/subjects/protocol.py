@@ -1,0 +1,128 @@
+"""What a feature source is: the seam between a subject model and everything that reads its features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import torch
+
+__all__ = ["FeatureSource", "Hookpoint", "InterventionMode", "SparseActivations"]
+
+Side = Literal["input", "output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hookpoint:
+    """A place in a Hugging Face model: a module path and which of its sides, written ``model.layers.14.output``."""
+
+    module: str
+    side: Side
+
+    def __str__(self) -> str:
+        """Return the written form."""
+        return f"{self.module}.{self.side}"
+
+    @classmethod
+    def parse(cls, text: str) -> Hookpoint:
+        """Return the hookpoint written as ``<module path>.input`` or ``<module path>.output``.
+
+        Raises:
+            ConfigError: If the text does not end in ``.input`` or ``.output``, or names no module.
+        """
+        module, _, side = text.rpartition(".")
+        if side == "input" and module:
+            return cls(module, "input")
+        if side == "output" and module:
+            return cls(module, "output")
+        message = f"'{text}' is not a hookpoint"
+        raise ConfigError(message, hint="write a module path and a side, as in model.layers.14.output")
+
+
+class InterventionMode(StrEnum):
+    """How an intervention changes a feature's value ``f`` given ``strength`` ``s``; the error term is always kept."""
+
+    ADD = "add"
+    """f + s"""
+    SET = "set"
+    """s"""
+    SCALE = "scale"
+    """f * s"""
+    ABLATE = "ablate"
+    """0"""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseActivations:
+    """The kept activations of a flat batch of N token positions, and the count of what was left out.
+
+    Attributes:
+        row: Token row of each kept activation, int64 [n], ascending.
+        feature: Feature of each kept activation, int64 [n].
+        value: Its value, float32 [n].
+        dropped: Active values left out, by the reason stated (``below_threshold``, ``outside_top_k``).
+    """
+
+    row: torch.Tensor
+    feature: torch.Tensor
+    value: torch.Tensor
+    dropped: Mapping[str, int]
+
+
+@runtime_checkable
+class FeatureSource(Protocol):
+    """Turns the hidden states at a hookpoint into features.
+
+    Implementations are modules of pure tensor functions: no global state, no in-place edits, float32 results.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Return the registered name of this kind of source, for instance ``sae``."""
+
+    @property
+    def n_features(self) -> int:
+        """Return how many features there are."""
+
+    @property
+    def d_in(self) -> int:
+        """Return the width of the hidden states that ``encode`` takes."""
+
+    @property
+    def hookpoint(self) -> Hookpoint:
+        """Return where the hidden states are read."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return plain data that determines every value of this source (weights digest, activation, thresholds)."""
+
+    def to(self, device: torch.device) -> FeatureSource:
+        """Return the source with its weights on ``device``."""
+
+    def encode(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the feature values [..., n_features] of hidden states [..., d_in]."""
+
+    def encode_features(self, hidden: torch.Tensor, features: Sequence[int]) -> torch.Tensor:
+        """Return the values [..., k] of ``features`` only, equal to the same columns of ``encode``."""
+
+    def encode_sparse(self, hidden: torch.Tensor) -> SparseActivations:
+        """Return the activations to keep of hidden states [N, d_in], with a count of those left out."""
+
+    def write_directions(self, features: Sequence[int]) -> torch.Tensor | None:
+        """Return the directions [k, d_model] that the features write to the residual stream, or None if they do not."""
+
+    def intervene(
+        self, model: torch.nn.Module, features: Sequence[int], mode: InterventionMode, strength: float
+    ) -> AbstractContextManager[None]:
+        """Return a context in which every forward of ``model``, cached generation included, has the features changed.
+
+        Raises:
+            FeatureSourceError: If the source has no write direction.
+        """
