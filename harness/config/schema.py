@@ -112,7 +112,8 @@ class LLMConfig:
     seed: int | None = None
     json_schema: bool = True
     logprobs: bool = True
-    choices: str = "none"  # how the endpoint constrains answers: none | grammar | guided_choice
+    prompt_logprobs: bool = False
+    choices: str = "none"  # how the endpoint constrains answers: none | grammar | guided_choice | structured_outputs
     extra_body: dict[str, Any] = field(default_factory=dict)
     input_usd_per_mtok: float | None = None
     output_usd_per_mtok: float | None = None

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.results.records import ExplanationLine, ScoreLine
 
 __all__ = ["RunFinished", "RunStarted", "UnitFinished"]
 
@@ -23,17 +26,17 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class UnitFinished:
-    """One unit is on disk. ``record`` is the line written."""
+    """One unit is on disk. ``stage`` is ``explain`` or ``score``; ``record`` is the line written."""
 
     run_id: str
     stage: str
-    record: Mapping[str, Any]
+    record: ExplanationLine | ScoreLine
 
 
 @dataclass(frozen=True)
 class RunFinished:
-    """A run ended."""
+    """A run ended. ``manifest`` is the path of its manifest."""
 
     run_id: str
     status: str
-    manifest: Mapping[str, Any]
+    manifest: Path

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.outcome import Outcome
+
 __all__ = [
     "SCHEMA_VERSION",
     "ExplanationLine",
@@ -22,6 +24,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+
+_OUTCOME = {"enum": tuple(outcome.value for outcome in Outcome)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class FeatureLine:
 
     subject: str
     feature: int
-    status: str
+    status: str = field(metadata={"enum": ("used", "skipped")})
     """``used`` or ``skipped``"""
     reason: str | None = None
     detail: str | None = None
@@ -62,7 +66,7 @@ class ExplanationLine:
     feature: int
     explanation_set: str
     text: str | None
-    outcome: str
+    outcome: str = field(metadata=_OUTCOME)
     explainer: str
     explainer_version: int
     model: dict[str, Any] | None = None
@@ -95,7 +99,7 @@ class ScoreLine:
     scorer_plugin: str
     scorer_version: int
     primary_metric: str
-    status: str
+    status: str = field(metadata={"enum": ("scored", "error", "no_explanation")})
     metrics: dict[str, float | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     breakdown: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -120,7 +124,7 @@ class ItemLine:
     truth: bool | None
     prediction: bool | None
     value: float | None
-    outcome: str
+    outcome: str = field(metadata=_OUTCOME)
     text: str | None = None
     reply: str | None = None
     error: str | None = None
@@ -181,5 +185,8 @@ class LeaderboardRow:
     usd_per_feature: float | None = None
     distinguishes_controls: bool | None = None
     """Whether every margin's interval lies above 0 (below, where lower is better); None where there is no control."""
+    tied_with: list[str] = field(default_factory=list)
+    """Explanation sets of the same protocol and subject that cannot be told apart from this one: the interval of their
+    paired difference contains 0, or there are too few shared features for one."""
     run_ids: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError
 from harness.leaderboard.build import build_rows
 from harness.leaderboard.render import render_table
 from harness.leaderboard.service import build as build_leaderboard
 from harness.materials import cache_root
-from harness.registry.events import RunFinished, RunStarted
+from harness.registry.events import RunFinished, RunStarted, UnitFinished
 from harness.results.jsonl import rewrite_sorted
 from harness.results.runfolder import RunFolder
 from harness.runner.data import ModelPool, prepare
@@ -27,14 +25,14 @@ from harness.runner.resources import RunResources
 from harness.runner.score import plan_scores, score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.config.resolve import ResolvedRun
     from harness.progress import Progress
     from harness.registry.catalogue import Catalogue
-    from harness.results.records import ExplanationLine
-    from harness.runner.score import ScoreUnit
+    from harness.results.records import ExplanationLine, ScoreLine
+    from harness.runner.data import SubjectData
 
 __all__ = ["RunReport", "execute"]
 
@@ -50,7 +48,7 @@ class RunReport:
     status: str
     table: str
     leaderboard: Path
-    failures: tuple[str, ...] = field(default=())
+    failures: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -66,67 +64,107 @@ def execute(resolved: ResolvedRun, catalogue: Catalogue, progress: Progress) -> 
     Raises:
         HarnessError: If the run cannot go on; whatever was finished is on disk and stays.
     """
-    return asyncio.run(_execute(resolved, catalogue, progress))
-
-
-async def _execute(resolved: ResolvedRun, catalogue: Catalogue, progress: Progress) -> RunReport:
-    started = time.monotonic()
-    cache = cache_root(resolved.paths.cache)
     with RunFolder.open(resolved.paths.results, run_id(resolved)) as folder:
-        journal = Journal(folder)
-        journal.load()
-        manifest = ManifestKeeper(folder, resolved, catalogue)
-        manifest.start()
-        log = EventLog(folder.events)
-        models = ModelPool(cache, progress)
-        resources = RunResources(resolved, cache, models, progress)
+        run = _Run(resolved, catalogue, folder, progress)
+        asyncio.run(run.work())
+        return run.report()
+
+
+class _Run:
+    """One process's work on a run whose folder is locked."""
+
+    def __init__(self, resolved: ResolvedRun, catalogue: Catalogue, folder: RunFolder, progress: Progress) -> None:
+        self.resolved = resolved
+        self.catalogue = catalogue
+        self.folder = folder
+        self.progress = progress
+        self.cache = cache_root(resolved.paths.cache)
+        self.journal = Journal(folder, self._unit_finished)
+        self.log = EventLog(folder.events)
+        self.manifest = ManifestKeeper(folder, resolved, self.cache)
+        self.models = ModelPool(self.cache, progress)
+        self.resources = RunResources(resolved, self.cache, self.models, progress)
+        self.explanations: list[ExplanationLine] = []
+        self.scores: list[ScoreLine] = []
+
+    async def work(self) -> None:
+        """Run the stages in order and leave finished records."""
+        self.journal.load()
+        self.manifest.start()
         try:
-            with log.stage("data"):
-                subjects = prepare(resolved, cache, models, progress)
-                rewrite_sorted(folder.features, feature_lines(subjects))
-            manifest.data(subjects)
-            catalogue.emit(
-                "harness_run_started",
-                RunStarted(folder.run_id, resolved.plain(), _total(resolved, subjects), len(journal.scores)),
-            )
-            with log.stage("explain"):
-                real = await explain(resolved, plan_explanations(resolved, subjects), resources, journal, progress)
-            sets = [real, *build_controls(resolved, subjects, real, journal)]
-            protocols = scorer_protocols(resolved)
-            units = plan_scores(resolved, subjects, sets, {name: p.fingerprint for name, p in protocols.items()})
-            manifest.sets(sets, protocols)
-            with log.stage("score"):
-                await score(resolved, subjects, units, resources, journal, progress)
-        except (HarnessError, KeyboardInterrupt, asyncio.CancelledError) as error:
-            manifest.stop(error, resources.usage(), log.seconds)
+            subjects = self._data()
+            await self._explain_and_score(subjects)
+        except BaseException as error:
+            self.manifest.stop(error, self.resources.spending(), self.log.seconds)
             raise
         finally:
-            await resources.close()
-        lines = [line for explanations in sets for line in explanations.lines]
-        journal.finalise([line.unit for line in lines], [unit.unit for unit in units])
-        status, failures = _status(lines, units, journal)
-        done = manifest.finish(status, resources.usage(), log.seconds, journal, seconds=time.monotonic() - started)
-        rows = build_rows([folder.path])
-        leaderboard = build_leaderboard(folder.path.parent.parent)
-    catalogue.emit("harness_run_finished", RunFinished(folder.run_id, status, done))
-    return RunReport(folder.run_id, folder.path, status, render_table(rows, "text"), leaderboard, failures)
+            await self.resources.close()
+        self.journal.finalise([line.unit for line in self.explanations], [line.unit for line in self.scores])
+        self.manifest.finish(
+            self._status(), self.explanations, self.scores, self.resources.spending(), self.log.seconds
+        )
 
+    def report(self) -> RunReport:
+        """Build the leaderboard and return what the run left behind."""
+        status = self._status()
+        finished = RunFinished(self.folder.run_id, status, self.folder.manifest)
+        self.catalogue.emit("harness_run_finished", finished)
+        return RunReport(
+            self.folder.run_id,
+            self.folder.path,
+            status,
+            render_table(build_rows([self.folder.path]), "text"),
+            build_leaderboard(self.folder.path.parent.parent),
+            tuple(self._failures()),
+        )
 
-def _total(resolved: ResolvedRun, subjects: Any) -> int:
-    features = sum(len(subject.records) for subject in subjects.values())
-    return features * len(resolved.scorers) * (1 + len(resolved.controls))
+    def _data(self) -> Mapping[str, SubjectData]:
+        with self.log.stage("data"):
+            subjects = prepare(self.resolved, self.cache, self.models, self.progress)
+            rewrite_sorted(self.folder.features, feature_lines(subjects))
+        self.manifest.data(subjects)
+        features = sum(len(subject.records) for subject in subjects.values())
+        units = features * len(self.resolved.scorers) * (1 + len(self.resolved.controls))
+        started = RunStarted(self.folder.run_id, self.resolved.plain(), units, len(self.journal.scores))
+        self.catalogue.emit("harness_run_started", started)
+        return subjects
 
+    async def _explain_and_score(self, subjects: Mapping[str, SubjectData]) -> None:
+        with self.log.stage("explain"):
+            planned = plan_explanations(self.resolved, subjects)
+            real = await explain(self.resolved, planned, self.resources, self.journal, self.progress)
+        sets = [real, *build_controls(self.resolved, subjects, real, self.journal)]
+        protocols = scorer_protocols(self.resolved)
+        self.manifest.sets(sets, protocols)
+        units = plan_scores(self.resolved, subjects, sets, {name: p.fingerprint for name, p in protocols.items()})
+        with self.log.stage("score"):
+            await score(self.resolved, subjects, units, self.resources, self.journal, self.progress)
+        self.explanations = [line for explanations in sets for line in explanations.lines]
+        self.scores = [self.journal.scores[unit.unit] for unit in units]
 
-def _status(
-    lines: Sequence[ExplanationLine], units: Sequence[ScoreUnit], journal: Journal
-) -> tuple[str, tuple[str, ...]]:
-    """Return the run's status and what failed: calls and units that ended in an error, not answers that were bad."""
-    failed = [f"explaining {line.subject}/{line.feature}: {line.error}" for line in lines if line.outcome == "error"]
-    scores = [journal.scores[unit.unit] for unit in units]
-    failed += [
-        f"{s.scorer} {s.subject}/{s.feature} {s.explanation_set}: {s.error}" for s in scores if s.status == "error"
-    ]
-    if not failed:
-        return "success", ()
-    useful = any(s.status == "scored" for s in scores) if units else len(failed) < len(lines)
-    return ("partial" if useful else "failed"), tuple(failed)
+    def _unit_finished(self, stage: str, line: ExplanationLine | ScoreLine) -> None:
+        self.log.write("unit", stage=stage, unit=line.unit, error=line.error)
+        self.catalogue.emit("harness_unit_finished", UnitFinished(self.folder.run_id, stage, line))
+
+    def _status(self) -> str:
+        """Return ``success``, or how far errors went: calls and units that failed, not answers that were bad."""
+        if not self._failures():
+            return "success"
+        useful = any(line.status == "scored" for line in self.scores)
+        if not self.scores:
+            useful = any(line.outcome != "error" for line in self.explanations)
+        return "partial" if useful else "failed"
+
+    def _failures(self) -> Sequence[str]:
+        explaining = [line for line in self.explanations if line.outcome == "error"]
+        scoring = [line for line in self.scores if line.status == "error"]
+        return [
+            *(
+                f"explaining {line.subject}/{line.feature} ({line.explanation_set}): {line.error}"
+                for line in explaining
+            ),
+            *(
+                f"{line.scorer} {line.subject}/{line.feature} ({line.explanation_set}): {line.error}"
+                for line in scoring
+            ),
+        ]

@@ -14,10 +14,12 @@ from harness.results.jsonl import append_line, append_lines, read_lines, repair_
 from harness.results.records import ExplanationLine, ItemLine, ScoreLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.results.runfolder import RunFolder
+
+    Finished = Callable[[str, ExplanationLine | ScoreLine], None]
 
 __all__ = ["Journal"]
 
@@ -25,13 +27,18 @@ __all__ = ["Journal"]
 class Journal:
     """Reads and writes the records of one run. The run folder's lock must be held.
 
+    Args:
+        folder: The run's folder.
+        finished: Called with the stage and the line after each unit is on disk.
+
     Attributes:
         explanations: Finished explanations by unit; failed calls are absent, so that they are tried again.
         scores: Finished scores by unit; failed units are absent, likewise.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, finished: Finished) -> None:
         self._folder = folder
+        self._finished = finished
         self.explanations: dict[str, ExplanationLine] = {}
         self.scores: dict[str, ScoreLine] = {}
 
@@ -55,12 +62,14 @@ class Journal:
         """Put one finished explanation on disk."""
         append_line(self._folder.explanations, line, sync=True)
         self.explanations[line.unit] = line
+        self._finished("explain", line)
 
     def add_score(self, line: ScoreLine, items: Sequence[ItemLine]) -> None:
         """Put one finished score and its evidence on disk, evidence first."""
         append_lines(self._folder.items, items, sync=True)
         append_line(self._folder.scores, line, sync=True)
         self.scores[line.unit] = line
+        self._finished("score", line)
 
     def finalise(self, explanation_units: Sequence[str], score_units: Sequence[str]) -> None:
         """Rewrite the files in plan order, one line or block per unit, dropping what is not of this plan.

@@ -37,9 +37,7 @@ def scorer_protocols(resolved: ResolvedRun) -> dict[str, Protocol]:
             scorer,
             corpus=corpus,
             judge=llm_identity(judge) if judge and Need.JUDGE in spec.needs else None,
-            embedder=embedder_identity(resolved.embedder)
-            if resolved.embedder and Need.EMBEDDER in spec.needs
-            else None,
+            embedder=embedder_identity(embedder) if embedder and Need.EMBEDDER in spec.needs else None,
         )
         protocols[name] = Protocol(fields, fingerprint(fields))
     return protocols

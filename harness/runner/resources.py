@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
-    from harness.llm.protocol import LLM
+    from harness.llm.protocol import LLM, Spending
     from harness.progress import Progress
     from harness.runner.data import ModelPool
     from harness.scoring.protocol import Embedder
@@ -53,7 +53,7 @@ class RunResources:
             subject=self._models.load(subject) if Need.SUBJECT in spec.needs else None,
         )
 
-    def usage(self) -> Mapping[str, Any]:
+    def spending(self) -> Mapping[str, Spending]:
         """Return the spending of every role used so far."""
         return {role: llm.spending for role, llm in sorted(self._llms.items())}
 

@@ -10,6 +10,7 @@ from harness.errors import HarnessError, LLMError
 from harness.identity import plain
 from harness.results.records import ItemLine, ScoreLine, UsageLine
 from harness.runner.failures import describe
+from harness.runner.garbage import AnswerWatch, unusable
 from harness.runner.identity import score_unit_id
 from harness.runner.lines import explanation_of
 from harness.runner.pool import run_bounded
@@ -95,12 +96,15 @@ async def score(
         with progress.task(f"scoring: {name}", len(mine), "units") as bar:
             bar.advance(len(mine) - len(missing))
             failed = 0
+            watch = AnswerWatch(name)
 
-            async def work(unit: ScoreUnit, scorer: Scorer = scorer) -> None:
+            async def work(unit: ScoreUnit, scorer: Scorer = scorer, watch: AnswerWatch = watch) -> None:
                 nonlocal failed
                 line, items = await _score_unit(resolved, subjects, unit, scorer, resources)
                 journal.add_score(line, items)
                 failed += line.status == "error"
+                if items:
+                    watch.saw(line.error)
                 bar.advance(1, note=f"{failed} failed" if failed else None)
 
             await run_bounded(missing, work, resolved.execution.unit_concurrency)
@@ -141,7 +145,9 @@ async def _score_unit(
     given = await resources.for_scorer(unit.scorer, subjects[record.subject].plugin, seed)
     try:
         result = await scorer.score(record.for_scoring(), unit.explanation, given)
-        return _line(unit, scorer, status="scored", result=result), _items(unit, result)
+        reason = unusable(result)
+        status = "error" if reason else "scored"
+        return _line(unit, scorer, status=status, result=result, error=reason), _items(unit, result)
     except LLMError:
         raise
     except HarnessError as error:

@@ -21,15 +21,18 @@ import json
 import logging
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import texts
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 log = logging.getLogger("collect")
 
@@ -38,6 +41,7 @@ CONTEXT = 256
 MIN_TAIL = 32
 HELD_OUT_PERCENT = 9
 BATCH_TOKENS = 4_096
+LARGEST_FLOAT16 = 65_504
 STREAMS = ("resid", "mlp_in", "mlp_out")
 
 
@@ -55,7 +59,7 @@ class Sink:
     def append(self, block: torch.Tensor) -> None:
         """Add rows."""
         values = block.to(torch.float32)
-        if not torch.isfinite(values).all() or values.abs().max() > 60_000:
+        if not torch.isfinite(values).all() or values.abs().max() > LARGEST_FLOAT16:
             raise SystemExit(f"{self.path.name}: a value does not fit float16")
         with self.path.open("ab") as handle:
             handle.write(values.to(torch.float16).contiguous().numpy().tobytes())
@@ -86,7 +90,7 @@ def training_text(materials: Path, wikitext: Path | None, seed: int) -> dict[str
     works["speech"] = texts.read_state_of_the_union(materials, spoken_only=False)
     if wikitext is not None:
         works["wikitext"] = texts.read_wikitext(wikitext)
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
     result = {}
     for register, part in works.items():
         documents = texts.cut(part, seed)
@@ -112,7 +116,7 @@ def stream(model: torch.nn.Module, rows: list[list[int]], sinks: dict[str, Sink]
     width = BATCH_TOKENS // CONTEXT
     by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     batches = [by_length[i : i + width] for i in range(0, len(by_length), width)]
-    random.Random(0).shuffle(batches)
+    random.Random(0).shuffle(batches)  # noqa: S311 - reproducible, not secret
     started, done = time.time(), 0
     for number, batch in enumerate(batches):
         longest = max(len(rows[i]) for i in batch)
@@ -161,7 +165,7 @@ def main() -> None:
             for register, docs in documents.items()
         }
         rows, shares = take_even(rows_of, wanted)
-        random.Random(args.seed).shuffle(rows)
+        random.Random(args.seed).shuffle(rows)  # noqa: S311 - reproducible, not secret
         folder = args.out / part
         folder.mkdir(parents=True, exist_ok=True)
         sinks = {name: Sink(folder / f"{name}.f16") for name in STREAMS}

@@ -23,6 +23,8 @@ from sparsify import SparseCoder
 
 log = logging.getLogger("evaluate")
 
+DENSE = 0.1
+
 Coder = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 CARD = """# Card of the demo feature sources
@@ -36,19 +38,19 @@ They are demonstrations, not research artefacts: {tokens:,} training tokens are 
 
 ## What they are
 - **SAE**: residual stream after block {layer} (`model.layers.{layer}.output`), TopK with k={k}, {n} latents, SAELens v6
-  format. Trained with sae-lens' `SAETrainer` on stored activations; the activation scale and the decoder norms are
-  folded into the weights, so it reads raw hidden states and its decoder rows have unit norm.
-- **Transcoder**: MLP of block {layer}, input to output (`model.layers.{layer}.mlp`), TopK with k={k}, {n} latents, no skip
-  connection, sparsify format. sparsify's `SparseCoder` module with a short training loop of our own
+  format. Trained with sae-lens' `SAETrainer` on stored activations; the activation scale is folded into the
+  weights, so it reads raw hidden states. Its decoder rows have unit norm.
+- **Transcoder**: MLP of block {layer}, input to output (`model.layers.{layer}.mlp`), TopK with k={k}, {n} latents, no
+  skip connection, sparsify format. sparsify's `SparseCoder` module with a short training loop of our own
   (`tools/demo/train_transcoder.py` says why).
 - Weights are stored in float16 and meant to be used in float32.
 
 ## How they were trained
 - Subject model: {model}, from the GGUF with sha256 `{gguf}`, dequantised and run in bfloat16.
-- Contexts of {context} tokens that start with the BOS token and never cross a document (tails of at least {tail} tokens).
-  **The first position (BOS) was dropped from training and from every figure here**; prepend BOS and ignore position 0
-  when you use them.
-- Training text, tokens by register: {registers}. Each token was seen {passes}.
+- Contexts of {context} tokens that start with the BOS token and never cross a document (tails of at least {tail}
+  tokens). **The first position (BOS) was dropped from training and from every figure here**; prepend BOS and ignore
+  position 0 when you use them.
+- Training text, tokens by register: {registers}. Passes over them: {passes}.
 - Held-out text: {held_tokens:,} tokens ({held_registers}). Works were divided by a hash of their source, so no chapter,
   article, speech or source file is in both parts. The demo corpus contains works of both parts.
 - The encyclopaedia and wikitext parts of the training text are Wikipedia text under CC BY-SA 3.0; the prose, speech and
@@ -116,7 +118,7 @@ def measure(run: Coder, inputs: np.ndarray, targets: np.ndarray, batch: int = 4_
         "l0": active / len(inputs),
         "dead_fraction": (counts == 0).float().mean().item(),
         "dead_latents": int((counts == 0).sum()),
-        "latents_firing_on_over_10_percent": int((frequency > 0.1).sum()),
+        "latents_firing_on_over_10_percent": int((frequency > DENSE).sum()),
         "median_firing_frequency": frequency.median().item(),
         "held_out_tokens": len(inputs),
     }
@@ -163,6 +165,7 @@ def main() -> None:
     sae |= {"training_tokens": sae_cfg["training_tokens"], "seed": sae_cfg["seed"]}
     sae |= {"training_seconds": sae_cfg["training_seconds"]}
     transcoder |= transcoder_run
+    named = {"SAE": sae, "transcoder": transcoder}
     log.info("SAE %s", sae)
     log.info("transcoder %s", transcoder)
 
@@ -198,7 +201,7 @@ def main() -> None:
             "licence": "Apache-2.0",
         },
     )
-    passes = sorted({round(c["training_tokens"] / meta["train"]["tokens"], 2) for c in (sae, transcoder)})
+    passes = [f"{n} {c['training_tokens'] / meta['train']['tokens']:.2g}" for n, c in named.items()]
     rows = [
         ("fraction of variance explained (centred)", "variance_explained", "{:.3f}"),
         ("L0", "l0", "{:.1f}"),
@@ -215,7 +218,7 @@ def main() -> None:
             tail=32, tokens=sae["training_tokens"], rows=table, gguf=GGUF_SHA256,
             registers=describe_shares(meta["train"]["by_register"]),
             held_tokens=meta["held_out"]["tokens"], held_registers=describe_shares(meta["held_out"]["by_register"]),
-            passes=" or ".join(f"{p:g} times" for p in passes),
+            passes=", ".join(passes),
             seed_text=meta["seed"], seed_sae=sae["seed"], seed_transcoder=transcoder["seed"],
             versions=", ".join(f"{k} {v}" for k, v in libraries.items()), python=platform.python_version(),
             massive=int(massive.sum()), massive_factor=common.MASSIVE, median_norm=float(np.median(lengths)),

@@ -13,16 +13,22 @@ import random
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import mwparserfromhell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 REGISTERS = ("prose", "encyclopaedia", "speech", "code")
 
 MIN_CHARS = 1_000
+MIN_WIKITEXT_BLOCK = 40
+MIN_MEAN_LINE = 90
+RANGE_PARAMETERS = 4
 MAX_CHARS = 6_000
 TARGET_CHARS = (1_500, 4_500)
 
@@ -131,7 +137,7 @@ def _template_text(template: mwparserfromhell.nodes.Template) -> str:
 
 def _converted(params: list[str]) -> str:
     """Return what ``{{convert}}`` shows before its conversion: a quantity or a range with its unit."""
-    if len(params) > 3 and params[1] in {"to", "and", "-", "\u2013", "by", "x", "or"}:
+    if len(params) >= RANGE_PARAMETERS and params[1] in {"to", "and", "-", "\u2013", "by", "x", "or"}:
         return " ".join([*params[:3], _UNITS.get(params[3], params[3])])
     return " ".join([params[0], _UNITS.get(params[1], params[1])]) if len(params) > 1 else ""
 
@@ -207,7 +213,7 @@ def read_wikipedia(materials: Path) -> tuple[list[Work], list[Article]]:
 def _pages(xml: bytes) -> Iterator[dict[str, str]]:
     """Yield title, revision, timestamp and wikitext of each main-namespace page; the sample's end may be cut off."""
     try:
-        for _, element in ElementTree.iterparse(io.BytesIO(xml), events=("end",)):
+        for _, element in ET.iterparse(io.BytesIO(xml), events=("end",)):  # noqa: S314 - a pinned archive, not user input
             if not element.tag.endswith("}page"):
                 continue
             ns = element.tag[: -len("page")]
@@ -219,7 +225,7 @@ def _pages(xml: bytes) -> Iterator[dict[str, str]]:
                     "text": element.findtext(f"{ns}revision/{ns}text") or "",
                 }
             element.clear()
-    except ElementTree.ParseError:
+    except ET.ParseError:
         return
 
 
@@ -245,8 +251,8 @@ def read_state_of_the_union(materials: Path, spoken_only: bool = True) -> list[W
 
 _MARKER = re.compile(r"^/\*+ (Begin file|End of|Continuing where we left off in|Include) (\S+).*\*/$")
 _BLESSING = re.compile(
-    r"^/\*\n\*\* \d{4}[- ].*\n(?:\*\*.*\n)*?\*\* +The author disclaims copyright(?:.*\n)*?\*\* +May you share freely.*\n"
-    r"(?:\*\*\s*\n)*(?:\*{10,}/?\s*\n)?",
+    r"^/\*\n\*\* \d{4}[- ].*\n(?:\*\*.*\n)*?\*\* +The author disclaims copyright(?:.*\n)*?"
+    r"\*\* +May you share freely.*\n(?:\*\*\s*\n)*(?:\*{10,}/?\s*\n)?",
     flags=re.MULTILINE,
 )
 _GENERATED = {"parse.c", "opcodes.c", "opcodes.h", "parse.h", "keywordhash.h", "fts3_unicode2.c"}
@@ -319,7 +325,7 @@ def read_wikitext(path: Path) -> list[Work]:
     for line in [*path.read_text(encoding="utf-8").split("\n"), " = end = "]:
         heading = re.fullmatch(r" = ([^=].*[^=]) = ", line)
         if heading:
-            kept = tuple(b for b in blocks if len(b) > 40)
+            kept = tuple(b for b in blocks if len(b) > MIN_WIKITEXT_BLOCK)
             if sum(len(b) for b in kept) >= MIN_CHARS:
                 works.append(Work("wikitext", f"WikiText-2: {title}", CC_BY_SA, kept, "\n"))
             title, blocks = heading.group(1), []
@@ -361,7 +367,7 @@ def _split_long(block: str, joiner: str) -> Iterator[str]:
 
 def cut(works: Iterable[Work], seed: int) -> list[Document]:
     """Cut works into documents at block boundaries; lengths vary, leftovers too short to stand alone are dropped."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
     documents: list[Document] = []
     for work in works:
         blocks = [piece for block in work.blocks for piece in _split_long(block, work.joiner)]
@@ -391,7 +397,7 @@ def cut(works: Iterable[Work], seed: int) -> list[Document]:
 
 def _list_like(register: str, text: str) -> bool:
     """Say whether an encyclopaedia piece is mostly a list of names: its lines are short on average."""
-    return register == "encyclopaedia" and len(text) / (text.count("\n") + 1) < 90
+    return register == "encyclopaedia" and len(text) / (text.count("\n") + 1) < MIN_MEAN_LINE
 
 
 READERS: dict[str, Callable[[Path], list[Work]]] = {

@@ -15,16 +15,18 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import common
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from sparsify import SparseCoder, SparseCoderConfig
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger("train_transcoder")
 
@@ -115,7 +117,7 @@ def export(coder: SparseCoder, scales: Scales, out: Path) -> None:
     coder.b_dec /= scales.y
     coder.save_to_disk(out)
     weights = out / "sae.safetensors"
-    save_file({k: v.to(torch.float16).contiguous() for k, v in load_file(weights).items()}, weights)
+    common.store_float16(weights)
 
 
 def main() -> None:
@@ -123,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--activations", type=Path, required=True, help="folder written by collect.py")
     parser.add_argument("--out", type=Path, default=Path(f"harness/demo/transcoder/layers.{common.LAYER}.mlp"))
-    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--epochs", type=float, default=0.8)
     parser.add_argument("--batch", type=int, default=1_024)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=15)
@@ -162,7 +164,7 @@ def check(folder: Path, trained: SparseCoder, x: torch.Tensor) -> None:
     log.info(
         "export against trained: %.6f of the latents agree on being active, mean relative error %.2e", same, relative
     )
-    if same < 0.999 or relative > 0.01:
+    if same < common.MIN_AGREEMENT or relative > common.MAX_RELATIVE_ERROR:
         raise SystemExit("the exported transcoder does not encode like the trained one")
 
 

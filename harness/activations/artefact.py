@@ -1,0 +1,210 @@
+"""Artefacts on disk: a folder that is there whole or not at all, its ``meta.json``, and its checked arrays."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from harness.errors import MaterialError
+from harness.identity import file_sha256, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = [
+    "META",
+    "PARTIAL",
+    "USED",
+    "ArrayAppender",
+    "building",
+    "damaged",
+    "load_array",
+    "mark_used",
+    "read_meta",
+    "remove_dead_partials",
+    "verify",
+    "write_meta",
+]
+
+META = "meta.json"
+USED = "last_used"
+PARTIAL = ".partial-"
+_LOCK = ".lock"
+_VERIFY_AT_OPEN_BYTES = 64 << 20
+
+
+@contextmanager
+def building(final: Path) -> Iterator[Path]:
+    """Yield a fresh folder that becomes ``final`` when the block ends without an error, and vanishes otherwise.
+
+    The builder holds a lock that the kernel releases when its process ends, however it ends, so the remains of a dead
+    builder are told from the work of a living one. If another process was first, its artefact stays and ours goes.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    remove_dead_partials(final.parent)
+    partial = final.parent / f"{PARTIAL}{final.name}-{os.getpid()}-{os.urandom(4).hex()}"
+    lock = _lock_of(partial)
+    with lock.open("w") as held:
+        # The lock is taken before the folder exists: a folder without a held lock is therefore always a dead one.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        partial.mkdir()
+        try:
+            yield partial
+            _move_into_place(partial, final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+def remove_dead_partials(parent: Path) -> list[Path]:
+    """Return the half-written folders of ended processes in ``parent``, all removed."""
+    removed = []
+    for partial in sorted(parent.glob(f"{PARTIAL}*")):
+        if not partial.is_dir():
+            continue
+        lock = _lock_of(partial)
+        with lock.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue  # its builder is alive
+            shutil.rmtree(partial, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+            removed.append(partial)
+    return removed
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any], files: Sequence[str]) -> None:
+    """Write ``meta.json`` with the time of creation and the size and SHA-256 of each of ``files``."""
+    described = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in files
+    }
+    whole = {**plain(dict(meta)), "created": datetime.now(UTC).isoformat(timespec="seconds"), "files": described}
+    (folder / META).write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_meta(folder: Path, *, kind: str, format_version: int, fingerprint: str | None = None) -> dict[str, Any]:
+    """Return the ``meta.json`` of the artefact in ``folder``, checked.
+
+    Artefacts of up to 64 MiB are compared with their checksums every time they are opened; of larger ones only the
+    sizes are (``verify`` does the rest on request), since reading gigabytes would undo the point of mapping them.
+
+    Raises:
+        MaterialError: If the artefact is damaged or is not what was asked for; the message says what differs.
+    """
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(folder, f"{META} cannot be read ({error})") from error
+    if not isinstance(meta, dict) or not isinstance(meta.get("files"), dict):
+        raise damaged(folder, f"{META} does not describe an artefact")
+    expected = {"kind": kind, "format": format_version, "fingerprint": fingerprint or folder.name}
+    for key, value in expected.items():
+        if meta.get(key) != value:
+            raise damaged(folder, f"{META} has {key} {meta.get(key)!r} where {value!r} is expected")
+    verify(folder, meta, contents=_total_bytes(meta) <= _VERIFY_AT_OPEN_BYTES)
+    return meta
+
+
+def verify(folder: Path, meta: Mapping[str, Any], *, contents: bool = True) -> None:
+    """Check the files of an artefact against its ``meta.json``: sizes, and with ``contents`` checksums.
+
+    Raises:
+        MaterialError: If a file is missing or differs.
+    """
+    for name, described in meta["files"].items():
+        path = folder / Path(name).name  # a name in a file never leads out of the folder
+        if not path.is_file():
+            raise damaged(folder, f"{name} is missing")
+        if path.stat().st_size != described["bytes"]:
+            raise damaged(folder, f"{name} has {path.stat().st_size} bytes where {described['bytes']} were written")
+        if contents and file_sha256(path) != described["sha256"]:
+            raise damaged(folder, f"the contents of {name} are not those that were written (SHA-256 differs)")
+
+
+def load_array(folder: Path, name: str) -> np.ndarray:
+    """Return the array in ``name``, memory-mapped read-only.
+
+    Raises:
+        MaterialError: If it is not a one-dimensional ``.npy`` array.
+    """
+    path = folder / name
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise damaged(folder, f"{name} is not an array ({error})") from error
+    if mapped.ndim != 1:
+        raise damaged(folder, f"{name} has {mapped.ndim} dimensions where 1 is expected")
+    return mapped.view(np.ndarray)  # slices of the memmap subclass are an order of magnitude slower to make
+
+
+def mark_used(folder: Path) -> None:
+    """Note that the artefact was used now; a read-only cache is no error."""
+    with suppress(OSError):
+        (folder / USED).touch()
+
+
+def damaged(folder: Path, difference: str) -> MaterialError:
+    """Return the error that says what is wrong with the artefact in ``folder``."""
+    return MaterialError(difference, where=str(folder), hint="delete this folder; it is made again when next needed")
+
+
+class ArrayAppender:
+    """A one-dimensional ``.npy`` file that grows: its final length is written into the header on close."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any] | type[np.generic]) -> None:
+        self.dtype = np.dtype(dtype)
+        self.length = 0
+        self._stream: IO[bytes] = path.open("wb")
+        self._write_header()
+        self._start = self._stream.tell()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, values: np.ndarray) -> None:
+        """Add ``values``, converted to the array's type."""
+        self._stream.write(np.ascontiguousarray(values, dtype=self.dtype).data)
+        self.length += values.size
+
+    def close(self) -> None:
+        """Write the final length and close the file."""
+        if self._stream.closed:
+            return
+        self._stream.seek(0)
+        self._write_header()
+        if self._stream.tell() != self._start:  # the format leaves room for 21 digits
+            message = "the header of an array outgrew its place"
+            raise AssertionError(message)
+        self._stream.close()
+
+    def _write_header(self) -> None:
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
+        np.lib.format.write_array_header_1_0(self._stream, header)
+
+
+def _lock_of(partial: Path) -> Path:
+    return partial.with_name(partial.name + _LOCK)
+
+
+def _move_into_place(partial: Path, final: Path) -> None:
+    try:
+        partial.rename(final)
+    except OSError:
+        if not (final / META).is_file():
+            raise
+
+
+def _total_bytes(meta: Mapping[str, Any]) -> int:
+    return sum(int(described["bytes"]) for described in meta["files"].values())

@@ -1,0 +1,137 @@
+"""From a tokenised corpus to activation stores: one forward pass per subject model, for all its feature sources."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harness.activations.artefact import building
+from harness.activations.cachedir import ACTIVATIONS_FOLDER
+from harness.activations.store import FORMAT, KIND, ActivationStore
+from harness.activations.writer import ActivationWriter
+from harness.errors import CorpusError, FeatureSourceError, SubjectError
+from harness.identity import canonical_json, fingerprint, plain
+from harness.progress import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from harness.activations.tokens import TokenStore
+    from harness.progress import Progress, ProgressTask
+    from harness.subjects.model import SubjectModel
+    from harness.subjects.protocol import FeatureSource
+
+__all__ = ["StoreRequest", "open_stores", "plan_batches", "store_identity"]
+
+_ENCODE_VALUES = 1 << 26
+"""Feature values computed at once (256 MB in float32), so that a wide dictionary does not need a small batch."""
+
+
+@dataclass(frozen=True)
+class StoreRequest:
+    """A subject whose activations are wanted.
+
+    Attributes:
+        subject: Its name in this run; no part of the store's identity.
+        identity: Plain data that determines its activations on given tokens. Requests with equal ``identity["model"]``
+            share a forward pass.
+        load: Returns the subject model and the feature source; called only if there is no store.
+    """
+
+    subject: str
+    identity: Mapping[str, Any]
+    load: Callable[[], tuple[SubjectModel, FeatureSource]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A store that is being made."""
+
+    source: FeatureSource
+    writer: ActivationWriter
+
+
+def open_stores(
+    requests: Sequence[StoreRequest],
+    tokens: TokenStore,
+    cache: Path,
+    batch_tokens: int,
+    progress: Progress = SILENT,
+) -> dict[str, ActivationStore]:
+    """Return the activation store of every requested subject, by its name; those the cache lacks are made now.
+
+    Models are loaded only if a store is missing, and all missing stores of one model are made in one pass over the
+    corpus.
+
+    Args:
+        requests: The subjects.
+        tokens: The tokenised corpus.
+        cache: The cache folder; a store goes to ``activations/<fingerprint>`` in it.
+        batch_tokens: Positions per forward pass, padding included; it bounds memory and is no part of the identity.
+        progress: Where to show the work.
+
+    Raises:
+        CorpusError: If the contexts are longer than the model can read.
+        FeatureSourceError: If a source does not fit the model or gives values that are not finite.
+        MaterialError: If a stored artefact is damaged.
+        SubjectError: If the model's hidden states are not finite.
+    """
+    folders = {request.subject: _folder(request, tokens, cache) for request in requests}
+    # Two names of one subject are one store.
+    missing = {folders[request.subject]: request for request in requests if not folders[request.subject].exists()}
+    groups: dict[str, dict[Path, StoreRequest]] = {}
+    for folder, request in missing.items():
+        groups.setdefault(canonical_json(request.identity.get("model")), {})[folder] = request
+    for group in groups.values():
+        _make(group, tokens, batch_tokens, progress)
+    return {subject: ActivationStore(folder) for subject, folder in folders.items()}
+
+
+def store_identity(request: StoreRequest, tokens: TokenStore) -> dict[str, Any]:
+    """Return the plain data that determines a subject's activations on a tokenised corpus."""
+    return {"kind": KIND, "format": FORMAT, "tokens": tokens.fingerprint, "subject": plain(dict(request.identity))}
+
+
+def plan_batches(lengths: np.ndarray, batch_tokens: int, extra: int = 0) -> list[np.ndarray]:
+    """Return context numbers in batches of about equal length, longest first (ties in corpus order).
+
+    A batch padded to its longest context, plus ``extra`` positions each, has at most ``batch_tokens`` positions, or
+    one context.
+    """
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    batches, first = [], 0
+    while first < order.size:
+        rows = max(1, batch_tokens // (int(lengths[order[first]]) + extra))
+        batches.append(order[first : first + rows])
+        first += rows
+    return batches
+
+
+def _folder(request: StoreRequest, tokens: TokenStore, cache: Path) -> Path:
+    return cache / ACTIVATIONS_FOLDER / fingerprint(store_identity(request, tokens))
+
+
+def _make(group: Mapping[Path, StoreRequest], tokens: TokenStore, batch_tokens: int, progress: Progress) -> None:
+    loaded = {folder: request.load() for folder, request in group.items()}
+    model = next(iter(loaded.values()))[0]
+    _check_length(model, tokens)
+    with ExitStack() as stack:
+        jobs = []
+        for folder, request in group.items():
+            source = loaded[folder][1].to(torch.device(model.device))
+            partial = stack.enter_context(building(folder))
+            jobs.append(_Job(source, ActivationWriter(partial, source.n_features, tokens.n_tokens, request.subject)))
+            meta = {
+                "identity": store_identity(request, tokens),
+                "fingerprint": folder.name,
+                "subject": request.subject,
+                "batch_tokens": batch_tokens,
+            }
+            stack.callback(lambda: None)
+            jobs[-1] = _Job(source, jobs[-1].writer)
+            group_meta[folder] = meta

@@ -1,0 +1,188 @@
+"""The public interface for plugin authors: everything a scorer, subject, explainer, control or corpus plugin needs.
+
+What is listed in ``__all__`` keeps its meaning within one ``API_VERSION``. Importing this module loads no torch, NumPy,
+transformers or litellm. Besides it, plugins may use ``harness.testing`` in their tests.
+"""
+
+from __future__ import annotations
+
+from harness.activations.protocol import ActivationReader, Document, TokenReader
+from harness.errors import (
+    BudgetError,
+    ConfigError,
+    CorpusError,
+    ExampleError,
+    FeatureSourceError,
+    HarnessError,
+    LLMError,
+    MaterialError,
+    PluginError,
+    ResultsError,
+    SubjectError,
+    UnknownNameError,
+    UserError,
+)
+from harness.examples.record import (
+    Example,
+    ExampleKind,
+    ExampleSet,
+    ExplainRecord,
+    FeatureRecord,
+    FeatureStatistics,
+    ScoreRecord,
+    SkippedFeature,
+)
+from harness.explainers.protocol import (
+    Control,
+    Draft,
+    Explainer,
+    ExplainerEstimate,
+    ExplainerResources,
+    Explanation,
+    Provenance,
+)
+from harness.identity import canonical_json, fingerprint, plain, text_sha256
+from harness.llm.protocol import (
+    LLM,
+    Capabilities,
+    Completion,
+    CompletionRequest,
+    Message,
+    PromptLogprobs,
+    PromptLogprobsRequest,
+    Spending,
+    TokenAlternatives,
+    choice_probability,
+)
+from harness.outcome import Outcome, Usage
+from harness.registry.events import RunFinished, RunStarted, UnitFinished
+from harness.registry.hookspecs import hookimpl
+from harness.registry.specs import (
+    API_VERSION,
+    ControlSpec,
+    CorpusSpec,
+    ExplainerSpec,
+    ScorerSpec,
+    SubjectSpec,
+)
+from harness.scoring.classification import (
+    CLASSIFICATION_METRICS,
+    Metrics,
+    auroc,
+    breakdown,
+    classification_metrics,
+    graded_auroc,
+)
+from harness.scoring.concurrency import gather_in_order
+from harness.scoring.judged import judge_of, judged_score
+from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
+from harness.scoring.llm_classifier import estimate as estimate_calls
+from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
+from harness.scoring.protocol import (
+    Embedder,
+    ExampleShape,
+    Item,
+    MetricSpec,
+    Need,
+    Resources,
+    Score,
+    Scorer,
+    ScorerEstimate,
+)
+from harness.seeding import derive_seed, generator
+from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
+from harness.text import for_prompt
+
+__all__ = [
+    "API_VERSION",
+    "CLASSIFICATION_METRICS",
+    "LLM",
+    "ActivationReader",
+    "BudgetError",
+    "Capabilities",
+    "Classified",
+    "ClassifierConfig",
+    "ClassifierPrompt",
+    "Completion",
+    "CompletionRequest",
+    "ConfigError",
+    "Control",
+    "ControlSpec",
+    "CorpusError",
+    "CorpusSpec",
+    "Document",
+    "Draft",
+    "Embedder",
+    "Example",
+    "ExampleError",
+    "ExampleKind",
+    "ExampleSet",
+    "ExampleShape",
+    "ExplainRecord",
+    "Explainer",
+    "ExplainerEstimate",
+    "ExplainerResources",
+    "ExplainerSpec",
+    "Explanation",
+    "FeatureRecord",
+    "FeatureSource",
+    "FeatureSourceError",
+    "FeatureStatistics",
+    "HarnessError",
+    "Hookpoint",
+    "InterventionMode",
+    "Item",
+    "LLMError",
+    "MaterialError",
+    "Message",
+    "MetricSpec",
+    "Metrics",
+    "Need",
+    "Outcome",
+    "ParsedList",
+    "PluginError",
+    "PromptLogprobs",
+    "PromptLogprobsRequest",
+    "Provenance",
+    "Question",
+    "Resources",
+    "ResultsError",
+    "RunFinished",
+    "RunStarted",
+    "Score",
+    "ScoreRecord",
+    "Scorer",
+    "ScorerEstimate",
+    "ScorerSpec",
+    "SkippedFeature",
+    "SparseActivations",
+    "Spending",
+    "SubjectError",
+    "SubjectSpec",
+    "TokenAlternatives",
+    "TokenReader",
+    "UnitFinished",
+    "UnknownNameError",
+    "Usage",
+    "UserError",
+    "auroc",
+    "breakdown",
+    "canonical_json",
+    "choice_probability",
+    "classification_metrics",
+    "classify",
+    "derive_seed",
+    "estimate_calls",
+    "fingerprint",
+    "for_prompt",
+    "gather_in_order",
+    "generator",
+    "graded_auroc",
+    "hookimpl",
+    "judge_of",
+    "judged_score",
+    "parse_choice",
+    "parse_flags",
+    "plain",
+    "text_sha256",
+]

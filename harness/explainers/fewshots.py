@@ -1,0 +1,81 @@
+"""Our own worked examples for the ``default`` explainer: invented texts, three different kinds of feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FEW_SHOTS", "FewShot"]
+
+
+@dataclass(frozen=True, slots=True)
+class FewShot:
+    """One worked example.
+
+    Attributes:
+        windows: Texts in which the active runs stand between ``<<`` and ``>>``.
+        strengths: For each window its active tokens with their strength, 0 to 10.
+        promoted: Tokens the feature promotes.
+        reasoning: Worked reasoning, for the chain of thought.
+        explanation: The answer.
+    """
+
+    windows: tuple[str, ...]
+    strengths: tuple[tuple[tuple[str, int], ...], ...]
+    promoted: tuple[str, ...]
+    reasoning: str
+    explanation: str
+
+
+FEW_SHOTS = (
+    FewShot(
+        windows=(
+            "the old man tuned his <<violin>> before the guests came in",
+            " sold the <<piano>> and two brass <<trumpets>> to pay the rent",
+            "\u21b5Lessons: <<flute>> on Monday,<<cello>> on Thursday\u21b5",
+            " could hear a <<drum>> somewhere behind the houses",
+        ),
+        strengths=(
+            ((" violin", 9),),
+            ((" piano", 10), (" trumpets", 7)),
+            ((" flute", 8), (" cello", 9)),
+            ((" drum", 5),),
+        ),
+        promoted=(" music", " played", " orchestra", " strings"),
+        reasoning=(
+            "The marked words are violin, piano, trumpets, flute, cello and drum. Every one of them is a thing that "
+            "people play to make music; the words around them vary."
+        ),
+        explanation='names of musical instruments, such as "violin" and "piano"',
+    ),
+    FewShot(
+        windows=(
+            "wages rose <<by>> a fifth in that decade, while rents",
+            " the river fell <<by>> two feet overnight and the boats",
+            "The letter was written by a clerk, and costs were cut <<by>> half",
+            " has improved <<by>> more than ten points since the spring",
+        ),
+        strengths=(((" by", 10),), ((" by", 9),), ((" by", 7),), ((" by", 8),)),
+        promoted=(" percent", " half", " nearly", " twenty"),
+        reasoning=(
+            "Only the word by is marked, and not everywhere: written by a clerk is left unmarked. Each marked one "
+            "stands between a verb of change (rose, fell, cut, improved) and an amount."
+        ),
+        explanation='the word "by" before the amount of an increase or decrease',
+    ),
+    FewShot(
+        windows=(
+            " total = add(first, second<<)>>\u21b5    return total",
+            "print(name.upper(<<))>>\u21b5",
+            " (see the notes) and then call close(handle<<)>> once",
+            "    items.append(value<<)>>\u21b5    count",
+        ),
+        strengths=(((")", 9),), (("))", 10),), ((")", 6),), ((")", 9),)),
+        promoted=("\u21b5", ";", " #", ":"),
+        reasoning=(
+            "The marked tokens are closing brackets. Those of ordinary prose, as in (see the notes), are unmarked; the "
+            "marked ones end the arguments of a call in program code."
+        ),
+        explanation="closing brackets that end a function call in program code",
+    ),
+)
+"""The worked examples, in the order they are used."""

@@ -1,0 +1,73 @@
+"""What the command line asks of leaderboards: build one from a results folder, load it, show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ResultsError
+from harness.leaderboard.build import build_rows
+from harness.leaderboard.render import render_table
+from harness.leaderboard.store import read_leaderboard, write_leaderboard
+from harness.results.manifest import read_manifest
+from harness.results.runfolder import RunPaths
+
+if TYPE_CHECKING:
+    from harness.results.records import LeaderboardRow
+
+__all__ = ["FILE_NAME", "build", "finished_runs", "load", "show"]
+
+FILE_NAME = "leaderboard.jsonl"
+
+
+def build(results_root: str | Path) -> Path:
+    """Write ``<results_root>/leaderboard.jsonl`` from all finished runs under it, and return its path.
+
+    Raises:
+        ResultsError: If there is no such folder, a run cannot be read, runs contradict one another, or the folder
+            cannot be written.
+    """
+    root = Path(results_root)
+    if not root.is_dir():
+        raise ResultsError("there is no results folder here", where=str(root), hint="name one, or run something first")
+    path = root / FILE_NAME
+    write_leaderboard(path, build_rows(finished_runs(root)))
+    return path
+
+
+def finished_runs(results_root: Path) -> list[Path]:
+    """Return the folders of the runs that have ended, in order of name.
+
+    A run that is still going, was killed or stopped before its end is left out until the same command has finished it:
+    its features so far are no sample of those it was to score.
+
+    Raises:
+        ResultsError: If a manifest cannot be read.
+    """
+    folders = sorted(path.parent for path in (results_root / "runs").glob("*/manifest.json"))
+    return [folder for folder in folders if _ended(folder)]
+
+
+def _ended(folder: Path) -> bool:
+    manifest = read_manifest(RunPaths(folder).manifest)
+    return manifest.status != "running" and manifest.error is None
+
+
+def load(path: str | Path) -> list[LeaderboardRow]:
+    """Return the rows of a leaderboard file, or of the one in a results folder.
+
+    Raises:
+        ResultsError: If there is none, or a line is not a valid row.
+    """
+    path = Path(path)
+    return read_leaderboard(path / FILE_NAME if path.is_dir() else path)
+
+
+def show(path: str | Path, format: str = "text") -> str:  # noqa: A002  -- the option's name
+    """Return the leaderboard at ``path`` as ``text``, ``md`` or ``json``.
+
+    Raises:
+        ResultsError: As ``load``.
+        UnknownNameError: If there is no such format.
+    """
+    return render_table(load(path), format)

@@ -1,0 +1,130 @@
+"""From an exception raised inside a litellm call to a ``Failure``. Goes by names, so it imports no litellm.
+
+litellm folds several causes into one exception type (a refused connection, a cut reply and a reply that is not JSON are
+all ``InternalServerError`` 500), so the chain of causes is what is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.llm.failures import Failure, FailureKind, brief, kind_of_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["classify"]
+
+_DEPTH = 12
+_UNREACHABLE = frozenset({"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"})
+_TIMEOUTS = frozenset({"ReadTimeout", "WriteTimeout", "PoolTimeout", "APITimeoutError", "TimeoutError", "SocketTimeoutError"})
+_DROPPED = frozenset(
+    {"ReadError", "WriteError", "RemoteProtocolError", "ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
+)
+_BY_NAME = {
+    "ContextWindowExceededError": FailureKind.CONTEXT,
+    "ContentPolicyViolationError": FailureKind.REFUSED,
+    "UnsupportedParamsError": FailureKind.UNSUPPORTED,
+}
+_HTTP = frozenset({"HTTPStatusError", "APIStatusError", "MaskedHTTPStatusError"})
+_POLICY_CODES = frozenset({"content_policy_violation", "content_filter"})
+_NO_PROVIDER = "LLM Provider NOT provided"
+_NO_KEY = ("Missing credentials", "api_key client option must be set", "API Key")
+_CONTEXT_WORDS = ("context size", "context length", "context window")
+_SAID_AFTER = "Exception - "
+
+
+def classify(error: BaseException, *, secrets: Iterable[str] = ()) -> Failure:
+    """Return what went wrong with one attempt.
+
+    Args:
+        error: What litellm raised.
+        secrets: Texts that must not appear in the message (the key).
+    """
+    chain = list(_chain(error))
+    names = {type(item).__name__ for item in chain}
+    message = brief(_said(error), secrets=secrets)
+    status = _status(chain)
+    kind = _kind(error, names, message, status)
+    return Failure(kind, message, status, _retry_after(chain))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(_DEPTH):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _kind(error: BaseException, names: set[str], message: str, status: int | None) -> FailureKind:
+    name = type(error).__name__
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if getattr(error, "code", None) in _POLICY_CODES:
+        return FailureKind.REFUSED
+    if names & _UNREACHABLE:
+        return FailureKind.UNREACHABLE
+    if status is None and names & _TIMEOUTS:
+        return FailureKind.TIMEOUT
+    if names & _DROPPED:
+        return FailureKind.DROPPED
+    if _NO_PROVIDER in message:
+        return FailureKind.MODEL
+    if status is None and any(words in message for words in _NO_KEY):
+        return FailureKind.KEY
+    if status is None:
+        return _kind_without_http(error)
+    if status == 400 and any(words in message.lower() for words in _CONTEXT_WORDS):  # noqa: PLR2004 -- HTTP
+        return FailureKind.CONTEXT
+    return kind_of_status(status, message)
+
+
+def _kind_without_http(error: BaseException) -> FailureKind:
+    """Return the kind of an error raised over a reply of status 200, or before anything was sent."""
+    claimed = getattr(error, "status_code", None)
+    # litellm says 500 of whatever it cannot read; any other number is what an error body claimed for itself.
+    if isinstance(claimed, int) and claimed >= 400 and claimed != 500:  # noqa: PLR2004 -- HTTP
+        return kind_of_status(claimed, str(error))
+    return FailureKind.MALFORMED
+
+
+def _status(chain: list[BaseException]) -> int | None:
+    """Return the status the server really sent, or None if it sent none or 200."""
+    for item in chain:
+        if any(base.__name__ in _HTTP for base in type(item).__mro__):
+            status = getattr(getattr(item, "response", None), "status_code", None) or getattr(item, "status_code", None)
+            if isinstance(status, int):
+                return status
+    return None
+
+
+def _said(error: BaseException) -> str:
+    """Return the endpoint's own words, without litellm's prefixes and tracebacks."""
+    text = str(getattr(error, "message", "") or error)
+    if "Invalid response object" in text or "'choices' that is not a list" in text:
+        return "the reply is not a chat completion"
+    _, mark, said = text.partition(_SAID_AFTER)
+    said = (said if mark else text).split("Traceback (most recent call last)")[0]
+    return said.split("Check the reverse proxy")[0].strip() or type(error).__name__
+
+
+def _retry_after(chain: list[BaseException]) -> float | None:
+    """Return the seconds of a Retry-After header; dates are ignored, the usual back-off applies to them."""
+    for item in chain:
+        for headers in (getattr(item, "litellm_response_headers", None), getattr(item, "headers", None)):
+            value = _header(headers, "retry-after-ms")
+            if value is not None:
+                return value / 1000
+            value = _header(headers, "retry-after")
+            if value is not None:
+                return value
+    return None
+
+
+def _header(headers: object, name: str) -> float | None:
+    get = getattr(headers, "get", None)
+    try:
+        return float(get(name)) if callable(get) else None
+    except (TypeError, ValueError):
+        return None

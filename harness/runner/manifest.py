@@ -1,0 +1,206 @@
+"""Keeps a run's manifest up to date while the run goes on, over as many processes as it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.embedding import embedder_identity
+from harness.identity import plain
+from harness.llm.open import llm_identity
+from harness.outcome import Usage
+from harness.results.manifest import (
+    Counts,
+    ExplanationSetFacts,
+    Manifest,
+    MetricFacts,
+    PluginVersion,
+    RoleUsage,
+    ScorerFacts,
+    collect_versions,
+    host_free,
+    read_manifest,
+    write_manifest,
+)
+from harness.results.records import UsageLine
+from harness.scoring.protocol import Need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.config.resolve import ResolvedPlugin, ResolvedRun
+    from harness.llm.protocol import Spending
+    from harness.results.records import ExplanationLine, ScoreLine
+    from harness.results.runfolder import RunFolder
+    from harness.runner.data import SubjectData
+    from harness.runner.explain import ExplanationSet
+    from harness.runner.protocols import Protocol
+
+__all__ = ["ManifestKeeper"]
+
+
+class ManifestKeeper:
+    """Writes ``manifest.json`` at every turn of the run, so that a stopped run still says what it was."""
+
+    def __init__(self, folder: RunFolder, resolved: ResolvedRun, cache: Path) -> None:
+        self._folder = folder
+        self._roots = {"$CACHE": cache, "$RESULTS": folder.path.parent.parent.resolve(), "~": Path.home()}
+        earlier = read_manifest(folder.manifest) if folder.manifest.exists() else None
+        self._earlier_usage = earlier.usage if earlier else {}
+        self._manifest = Manifest(
+            run_id=folder.run_id,
+            name=resolved.name,
+            status="running",
+            config=host_free(resolved.plain(), self._roots),
+            config_sha256=resolved.config_sha256,
+            versions=collect_versions(_plugin_versions(resolved)),
+            models=host_free(_models(resolved), self._roots),
+            seeds={"root": resolved.seed, "features": resolved.features.seed},
+            started=earlier.started if earlier else _now(),
+            usage=self._earlier_usage,
+            scorers={name: _scorer_facts(resolved, scorer) for name, scorer in resolved.scorers.items()},
+        )
+
+    def start(self) -> None:
+        """Write that the run is under way."""
+        self._write()
+
+    def data(self, subjects: Mapping[str, SubjectData]) -> None:
+        """Note what was read and found of every subject."""
+        facts = {name: dict(subject.facts) for name, subject in subjects.items()}
+        models = {f"subject:{name}": plain(subject.facts["identity"]["model"]) for name, subject in subjects.items()}
+        self._write(subjects=host_free(plain(facts), self._roots), models={**self._manifest.models, **models})
+
+    def sets(self, sets: Sequence[ExplanationSet], protocols: Mapping[str, Protocol]) -> None:
+        """Note the explanation sets and what each protocol is the fingerprint of."""
+        self._write(
+            explanation_sets={explanations.name: _set_facts(explanations) for explanations in sets},
+            protocols={protocol.fingerprint: protocol.fields for protocol in protocols.values()},
+        )
+
+    def stop(self, error: BaseException, spending: Mapping[str, Spending], seconds: Mapping[str, float]) -> None:
+        """Write that the run stopped before its end, and why."""
+        reason = str(error) or type(error).__name__
+        usage = self._usage(spending, {})
+        self._write(status="failed", error=reason, usage=usage, timings=dict(seconds), finished=_now())
+
+    def finish(
+        self,
+        status: str,
+        explanations: Sequence[ExplanationLine],
+        scores: Sequence[ScoreLine],
+        spending: Mapping[str, Spending],
+        seconds: Mapping[str, float],
+    ) -> Manifest:
+        """Write the finished run's manifest and return it."""
+        answers = {
+            "explainer": _total(line.usage for line in explanations),
+            "judge": _total(line.usage for line in scores),
+        }
+        self._write(
+            status=status,
+            error=None,
+            counts=_counts(explanations, scores),
+            usage=self._usage(spending, {role: usage for role, usage in answers.items() if usage.calls}),
+            timings=dict(seconds),
+            finished=_now(),
+        )
+        return self._manifest
+
+    def _usage(self, spending: Mapping[str, Spending], answers: Mapping[str, UsageLine]) -> dict[str, RoleUsage]:
+        """Return the usage per role: what this process spent added to what earlier ones did."""
+        usage: dict[str, RoleUsage] = {}
+        for role in sorted({*spending, *answers, *self._earlier_usage}):
+            before = self._earlier_usage.get(role, RoleUsage())
+            now = spending.get(role)
+            usage[role] = dataclasses.replace(
+                before,
+                answers=answers.get(role, before.answers),
+                billed=_add(before.billed, now.billed if now else Usage()),
+                from_cache=_add(before.from_cache, now.from_cache if now else Usage()),
+                cached_input_tokens=before.cached_input_tokens + (now.cached_input_tokens if now else 0),
+                failed_attempts=before.failed_attempts + (now.failed_attempts if now else 0),
+            )
+        return usage
+
+    def _write(self, **changes: Any) -> None:
+        self._manifest = dataclasses.replace(self._manifest, **changes)
+        write_manifest(self._folder.manifest, self._manifest)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _plugin_versions(resolved: ResolvedRun) -> dict[str, PluginVersion]:
+    used = [*resolved.subjects.values(), resolved.corpus, resolved.explainer]
+    used += [*resolved.scorers.values(), *resolved.controls.values()]
+    return {
+        plugin.registered.spec.name: PluginVersion(
+            distribution=plugin.registered.distribution, version=plugin.registered.version
+        )
+        for plugin in used
+    }
+
+
+def _models(resolved: ResolvedRun) -> dict[str, dict[str, Any]]:
+    models: dict[str, Any] = {}
+    if resolved.explainer_llm is not None:
+        models["explainer"] = llm_identity(resolved.explainer_llm)
+    if resolved.judge is not None and _needed(resolved, Need.JUDGE):
+        models["judge"] = llm_identity(resolved.judge)
+    if resolved.embedder is not None and _needed(resolved, Need.EMBEDDER):
+        models["embedder"] = embedder_identity(resolved.embedder)
+    return {role: plain(identity) for role, identity in models.items()}
+
+
+def _needed(resolved: ResolvedRun, need: Need) -> bool:
+    specs: list[Any] = [scorer.registered.spec for scorer in resolved.scorers.values()]
+    return any(need in spec.needs for spec in specs)
+
+
+def _scorer_facts(resolved: ResolvedRun, scorer: ResolvedPlugin) -> ScorerFacts:
+    spec: Any = scorer.registered.spec
+    made = spec.resolve_factory()(scorer.config)
+    judge = str(llm_identity(resolved.judge)["model"]) if resolved.judge and Need.JUDGE in spec.needs else None
+    metrics = [
+        MetricFacts(name=m.name, low=m.low, high=m.high, chance=m.chance, higher_is_better=m.higher_is_better)
+        for m in spec.metrics
+    ]
+    return ScorerFacts(
+        plugin=spec.name, version=spec.version, metrics=metrics, primary_metric=made.primary_metric, judge=judge
+    )
+
+
+def _set_facts(explanations: ExplanationSet) -> ExplanationSetFacts:
+    first = explanations.lines[0] if explanations.lines else None
+    model = first.model if first else None
+    return ExplanationSetFacts(
+        control=explanations.control,
+        explainer=first.explainer if first else None,
+        explainer_model=str(model["model"]) if model else None,
+    )
+
+
+def _counts(explanations: Sequence[ExplanationLine], scores: Sequence[ScoreLine]) -> Counts:
+    failed = sum(line.outcome == "error" for line in explanations) + sum(line.status == "error" for line in scores)
+    skipped = sum(line.status == "no_explanation" for line in scores)
+    total = len(explanations) + len(scores)
+    return Counts(total=total, done=total - failed - skipped, failed=failed, skipped=skipped)
+
+
+def _total(lines: Iterable[UsageLine]) -> UsageLine:
+    total = Usage()
+    for line in lines:
+        total += _usage_of(line)
+    return UsageLine(**plain(total))
+
+
+def _add(line: UsageLine, usage: Usage) -> UsageLine:
+    return UsageLine(**plain(_usage_of(line) + usage))
+
+
+def _usage_of(line: UsageLine) -> Usage:
+    return Usage(line.calls, line.input_tokens, line.output_tokens, line.usd)

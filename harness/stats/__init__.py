@@ -1,0 +1,5 @@
+"""Means and intervals that stay right with few values and at the edges of a metric's range. Pure functions."""
+
+from harness.stats.intervals import Estimate, mean_interval, paired_interval, wilson_interval
+
+__all__ = ["Estimate", "mean_interval", "paired_interval", "wilson_interval"]

@@ -1,0 +1,34 @@
+"""The kinds of feature source that come with the harness."""
+
+from __future__ import annotations
+
+from harness.registry.specs import SubjectSpec
+
+__all__ = ["SUBJECTS"]
+
+SUBJECTS: tuple[SubjectSpec, ...] = (
+    SubjectSpec(
+        name="sae",
+        summary="Latents of a sparse autoencoder (SAELens or sparsify weights).",
+        factory="harness.subjects.sae:build",
+        config="harness.subjects.configs:SaeConfig",
+        source_identity="harness.subjects.identity:sae_identity",
+        citation="Cunningham et al. 2023, Sparse Autoencoders Find Highly Interpretable Features in Language Models",
+    ),
+    SubjectSpec(
+        name="transcoder",
+        summary="Latents of a transcoder, with or without a skip connection (SAELens or sparsify weights).",
+        factory="harness.subjects.transcoder:build",
+        config="harness.subjects.configs:TranscoderConfig",
+        source_identity="harness.subjects.identity:transcoder_identity",
+        citation="Dunefsky et al. 2024, Transcoders Find Interpretable LLM Feature Circuits",
+    ),
+    SubjectSpec(
+        name="mlp_neurons",
+        summary="Neurons of an MLP layer, kept by per-token top-k or above a threshold.",
+        factory="harness.subjects.mlp_neurons:build",
+        config="harness.subjects.configs:MlpNeuronsConfig",
+        source_identity="harness.subjects.identity:mlp_neurons_identity",
+        citation="Paulo et al. 2024, Automatically Interpreting Millions of Features in LLMs (neuron baseline)",
+    ),
+)

@@ -1,0 +1,96 @@
+"""What a feature source's own configuration file says, before any weight is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import FeatureSourceError
+from harness.materials import path_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["ActivationKind", "InputNorm", "SourceHeader", "integer", "read_json"]
+
+ActivationKind = Literal["relu", "topk", "groupmax", "jumprelu", "gated"]
+InputNorm = Literal["none", "layer_norm", "constant_norm_rescale"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceHeader:
+    """Facts of one folder of weights.
+
+    Attributes:
+        format: ``saelens`` or ``sparsify``.
+        weights: The safetensors file.
+        activation: Activation function.
+        k: Number of kept latents, for ``topk`` and ``groupmax``.
+        d_in: Width of the input, if the file says it.
+        n_features: Number of latents, if the file says it.
+        transcoder: Whether it predicts another point's values than those it reads.
+        subtract_b_dec: Whether the decoder bias is subtracted from the input.
+        input_norm: What is done to the input first.
+        input_scale: Factor on the input, of dataset-wise normalisation.
+        rescale_by_decoder_norm: Whether pre-activations are multiplied by the norms of the decoder's rows.
+        hook_in: Name of the place it reads, as the file writes it; None if it says nothing.
+        hook_out: Name of the place it writes, likewise.
+    """
+
+    format: str
+    weights: Path
+    activation: ActivationKind
+    k: int | None = None
+    d_in: int | None = None
+    n_features: int | None = None
+    transcoder: bool = False
+    subtract_b_dec: bool = True
+    input_norm: InputNorm = "none"
+    input_scale: float = 1.0
+    rescale_by_decoder_norm: bool = False
+    hook_in: str | None = None
+    hook_out: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Return plain data that determines every value of the source, except where in the model it reads."""
+        return {
+            "format": self.format,
+            "sha256": path_digest(self.weights),
+            "activation": self.activation,
+            "k": self.k,
+            "subtract_b_dec": self.subtract_b_dec,
+            "input_norm": self.input_norm,
+            "input_scale": self.input_scale,
+            "rescale_by_decoder_norm": self.rescale_by_decoder_norm,
+        }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in ``path``.
+
+    Raises:
+        FeatureSourceError: If it is not one.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FeatureSourceError(f"not readable as JSON: {error}", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise FeatureSourceError("not a JSON object", where=str(path))
+    return value
+
+
+def integer(config: Mapping[str, Any], key: str, where: Path) -> int | None:
+    """Return the positive integer at ``key``, or None if it is absent or 0 (which the formats use for *not set*).
+
+    Raises:
+        FeatureSourceError: If it is something else.
+    """
+    value = config.get(key)
+    if value is None or value == 0:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise FeatureSourceError(f"{key} should be a positive integer, not {value!r}", where=str(where))
+    return value

@@ -1,0 +1,79 @@
+"""From a header to the dictionary in memory, with the checks that keep malformed weights from giving numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from harness.errors import FeatureSourceError
+from harness.subjects.dictionary import Dictionary
+from harness.subjects.weights import saelens, sparsify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from harness.subjects.weights.header import SourceHeader
+
+__all__ = ["load_dictionary"]
+
+_ARRAYS = {"saelens": saelens.arrays, "sparsify": sparsify.arrays}
+
+
+def load_dictionary(header: SourceHeader) -> Dictionary:
+    """Return the dictionary of a feature source, in float32 on the CPU.
+
+    Raises:
+        FeatureSourceError: If the file is unreadable, tensors are missing, shapes disagree with the config or with
+            each other, or values are not finite.
+    """
+    try:
+        tensors = load_file(header.weights)
+    except (OSError, SafetensorError) as error:
+        raise FeatureSourceError(f"not readable as safetensors: {error}", where=str(header.weights)) from error
+    arrays = _ARRAYS[header.format](tensors, header)
+    _check(arrays, header)
+    if header.rescale_by_decoder_norm:
+        # Scaling the encoder by the norms and the decoder by their inverse is the same map with nothing left to do.
+        norms = arrays["w_dec"].norm(dim=-1)
+        arrays |= {
+            "w_enc": arrays["w_enc"] * norms,
+            "b_enc": arrays["b_enc"] * norms,
+            "w_dec": arrays["w_dec"] / norms[:, None],
+        }
+    return Dictionary(
+        **arrays,
+        b_in=arrays["b_dec"] if header.subtract_b_dec else None,
+        activation=header.activation,
+        k=header.k,
+        input_norm=header.input_norm,
+        denormalise=not header.transcoder,
+    )
+
+
+def _check(arrays: Mapping[str, torch.Tensor], header: SourceHeader) -> None:
+    d_in, n_features = (int(size) for size in arrays["w_enc"].shape)
+    d_out = int(arrays["w_dec"].shape[-1])
+    expected = {
+        "w_enc": (header.d_in or d_in, header.n_features or n_features),
+        "w_dec": (n_features, d_out),
+        "b_dec": (d_out,),
+        "w_skip": (d_out, d_in),
+    }
+    for name, tensor in arrays.items():
+        shape = expected.get(name, (n_features,))
+        if tuple(tensor.shape) != shape and not (name == "threshold" and tensor.numel() == 1):
+            message = f"{name} has shape {tuple(tensor.shape)}, expected {shape}"
+            raise FeatureSourceError(
+                message, where=str(header.weights), hint="see d_in and the number of latents in its config"
+            )
+        if not bool(tensor.isfinite().all()):
+            raise FeatureSourceError(f"{name} holds NaN or infinite values", where=str(header.weights))
+    if header.k is not None and header.k > n_features:
+        raise FeatureSourceError(f"k is {header.k}, with only {n_features} latents", where=str(header.weights))
+    if header.subtract_b_dec and d_in != d_out:
+        message = f"its decoder bias has width {d_out} and cannot be subtracted from inputs of width {d_in}"
+        raise FeatureSourceError(message, where=str(header.weights))

@@ -1,0 +1,1 @@
+"""Detection: does this unmarked window activate the feature described?"""

@@ -1,0 +1,57 @@
+"""The detection scorer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.api import Question, ScorerEstimate, classify, estimate_calls, for_prompt, judge_of, judged_score
+from harness_detection.prompt import PROMPT, shown_alone, shown_in_list
+
+if TYPE_CHECKING:
+    from harness.api import Example, ExampleShape, Explanation, Resources, Score, ScoreRecord
+    from harness_detection.config import DetectionConfig
+
+__all__ = ["DetectionScorer"]
+
+
+class DetectionScorer:
+    """Asks of every window, activating or not, whether it holds what the explanation names.
+
+    Paulo et al. 2024 (arXiv 2410.13928, section 3.2).
+    """
+
+    def __init__(self, config: DetectionConfig) -> None:
+        self.config = config
+
+    @property
+    def primary_metric(self) -> str:
+        """Return ``auroc``, or ``balanced_accuracy`` in ``list`` mode."""
+        return self.config.primary_metric
+
+    async def score(self, record: ScoreRecord, explanation: Explanation, resources: Resources) -> Score:
+        """Return the score of ``explanation`` over all windows of the record.
+
+        Raises:
+            ConfigError: If there is no judge.
+            LLMError: If the judge cannot be asked at all.
+        """
+        judge = judge_of(resources, "detection")
+        examples = (*record.examples.activating, *record.examples.non_activating)
+        questions = [self._question(example) for example in examples]
+        described = for_prompt(explanation.text)
+        classified = await classify(questions, described, PROMPT, self.config, judge, resources.seed)
+        return judged_score(classified, self.config, judge)
+
+    def estimate(self, shape: ExampleShape) -> ScorerEstimate:
+        """Return what one unit is expected to take."""
+        n = shape.n_activating + shape.n_non_activating
+        return estimate_calls(n, shape.window_tokens, shape.explanation_tokens, PROMPT, self.config)
+
+    def _question(self, example: Example) -> Question:
+        return Question(
+            key=example.key,
+            kind=str(example.kind),
+            decile=example.decile,
+            truth=example.activating,
+            shown=shown_alone(example.text) if self.config.mode == "single" else shown_in_list(example.text),
+        )

@@ -1,0 +1,18 @@
+"""Parameters of the embedding scorer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["EmbeddingConfig"]
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """What is put before the explanation when it is embedded.
+
+    Attributes:
+        query_instruction: Text before the explanation; None takes the one configured for the embedder.
+    """
+
+    query_instruction: str | None = None

@@ -1,0 +1,1 @@
+"""Fuzzing: are the marked tokens the ones the feature responds to?"""

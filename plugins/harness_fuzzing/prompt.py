@@ -1,0 +1,79 @@
+"""What the fuzzing judge reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.api import ClassifierPrompt, for_prompt
+
+if TYPE_CHECKING:
+    from harness_fuzzing.marking import Marked
+
+__all__ = ["CLOSE", "OPEN", "PROMPT", "marked_text", "marked_words", "shown_alone", "shown_in_list"]
+
+OPEN, CLOSE = "<<", ">>"
+
+SINGLE = """PLACEHOLDER"""
+
+SEVERAL = """A feature of a language model responds to certain words or patterns. You are given a description of the \
+feature and numbered excerpts in which some words are marked with << and >>. For each excerpt, decide whether the \
+marked words are the ones described: 1 if they are, 0 if not. Answer only with a JSON list holding one 0 or 1 per \
+excerpt, in order.
+
+Description: names of fruit
+1. she bought two ripe <<mangoes>> and a bag of rice
+2. an apple <<a day keeps>> the doctor away
+3. they <<planted>> pears behind the house
+4. <<cherry>> pie with cream, and <<plum>> jam
+[1, 0, 0, 1]"""
+
+PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="")
+
+
+def marked_text(marked: Marked) -> str:
+    """Return the part of the window shown, its marked runs between ``<<`` and ``>>``, harmless in a prompt.
+
+    White space before a run stays outside the marks. The window's own ``<<`` and ``>>`` are broken up by a space, so
+    that no text can mark itself.
+    """
+    pieces = []
+    for inside, text in _runs(marked):
+        shown = _harmless(text)
+        lead = len(shown) - len(shown.lstrip(" "))
+        pieces.append(f"{shown[:lead]}{OPEN}{shown[lead:]}{CLOSE}" if inside else shown)
+    return "".join(pieces).strip()
+
+
+def marked_words(marked: Marked) -> str:
+    """Return the marked runs alone, separated by commas."""
+    return ", ".join(_harmless(text).strip(" ") for inside, text in _runs(marked) if inside)
+
+
+def shown_alone(marked: Marked) -> str:
+    """Return the example as a call of its own shows it: the marked text, then the marked runs once more.
+
+    Small judges read the marks in the text poorly; repeating what is marked adds no information that is not there.
+    """
+    return f"Text: {marked_text(marked)}\nMarked: {marked_words(marked)}"
+
+
+def shown_in_list(marked: Marked) -> str:
+    """Return the example as a list shows it: the marked text alone."""
+    return marked_text(marked)
+
+
+def _runs(marked: Marked) -> list[tuple[bool, str]]:
+    """Return the window shown as stretches of marked and unmarked text, in order."""
+    runs: list[tuple[bool, str]] = []
+    marks = set(marked.marks)
+    for place in range(marked.start, marked.stop):
+        token = marked.example.tokens[place]
+        if runs and runs[-1][0] == (place in marks):
+            runs[-1] = (runs[-1][0], runs[-1][1] + token)
+        else:
+            runs.append((place in marks, token))
+    return runs
+
+
+def _harmless(text: str) -> str:
+    return for_prompt(text).replace(OPEN, "< <").replace(CLOSE, "> >")

@@ -1,0 +1,63 @@
+"""The fuzzing scorer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.api import Question, ScorerEstimate, classify, estimate_calls, for_prompt, judge_of, judged_score
+from harness_fuzzing.marking import Marked, draw_markings
+from harness_fuzzing.prompt import PROMPT, shown_alone, shown_in_list
+
+if TYPE_CHECKING:
+    from harness.api import ExampleShape, Explanation, Resources, Score, ScoreRecord
+    from harness_fuzzing.config import FuzzingConfig
+
+__all__ = ["FuzzingScorer"]
+
+_MARK_TOKENS = 12  # delimiters, and the marked words repeated, in a typical window
+
+
+class FuzzingScorer:
+    """Asks of activating windows whether the tokens marked in them are the ones the explanation names.
+
+    Half the windows are marked where the feature fires, half elsewhere. Paulo et al. 2024 (arXiv 2410.13928, section
+    3.2); how the wrong marks are drawn is ours (``harness_fuzzing.marking``).
+    """
+
+    def __init__(self, config: FuzzingConfig) -> None:
+        self.config = config
+
+    @property
+    def primary_metric(self) -> str:
+        """Return ``auroc``, or ``balanced_accuracy`` in ``list`` mode."""
+        return self.config.primary_metric
+
+    async def score(self, record: ScoreRecord, explanation: Explanation, resources: Resources) -> Score:
+        """Return the score of ``explanation`` over the record's activating windows.
+
+        Raises:
+            ConfigError: If there is no judge.
+            LLMError: If the judge cannot be asked at all.
+        """
+        judge = judge_of(resources, "fuzzing")
+        markings = draw_markings(record.examples.activating, self.config.threshold, resources.seed)
+        questions = [self._question(marked) for marked in markings.marked]
+        described = for_prompt(explanation.text)
+        classified = await classify(questions, described, PROMPT, self.config, judge, resources.seed)
+        left_out: dict[str, float | None] = {"no_wrong_marking": float(markings.left_out)}
+        return judged_score(classified, self.config, judge, {"left_out": left_out})
+
+    def estimate(self, shape: ExampleShape) -> ScorerEstimate:
+        """Return what one unit is expected to take if every window can be marked."""
+        n = shape.n_activating // 2 * 2
+        return estimate_calls(n, shape.window_tokens + _MARK_TOKENS, shape.explanation_tokens, PROMPT, self.config)
+
+    def _question(self, marked: Marked) -> Question:
+        example = marked.example
+        return Question(
+            key=example.key,
+            kind="marked_right" if marked.right else "marked_wrong",
+            decile=example.decile,
+            truth=marked.right,
+            shown=shown_alone(marked) if self.config.mode == "single" else shown_in_list(marked),
+        )

@@ -1,0 +1,94 @@
+"""The judge-free path, as a user runs it: in a process of its own, killed at random moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.materials import cache_root
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+RECORDS = ("features.jsonl", "explanations.jsonl", "scores.jsonl", "items.jsonl")
+
+
+def command(results: Path, cache: Path) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "harness.cli.main",
+        "run",
+        "experiment=smoke",
+        f"paths.results={results}",
+        f"paths.cache={cache}",
+    ]
+
+
+def run_folder(results: Path) -> Path:
+    (folder,) = (results / "runs").iterdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("reference")
+    subprocess.run(command(results, cache_root(None)), check=True, cwd=results, stdin=subprocess.DEVNULL)
+    return results
+
+
+def test_a_run_leaves_its_records_and_a_leaderboard(finished: Path) -> None:
+    folder = run_folder(finished)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["status"] == "success"
+    for name in RECORDS:
+        assert (folder / name).stat().st_size > 0, name
+    rows = [json.loads(line) for line in (finished / "leaderboard.jsonl").read_text().splitlines()]
+    real = next(row for row in rows if row["control"] is None)
+    assert real["n"] == 8
+    assert real["interval"]["low"] < real["mean"] < real["interval"]["high"]
+    assert {margin["control"] for margin in real["margins"]} == {"shuffled"}
+
+
+def test_running_again_changes_nothing_and_computes_nothing(finished: Path) -> None:
+    folder = run_folder(finished)
+    before = {name: (folder / name).read_bytes() for name in RECORDS}
+    began = time.monotonic()
+    subprocess.run(command(finished, cache_root(None)), check=True, cwd=finished, stdin=subprocess.DEVNULL)
+    assert time.monotonic() - began < 60
+    assert {name: (folder / name).read_bytes() for name in RECORDS} == before
+
+
+def test_killed_at_random_moments_the_records_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for kind in ("materials", "models"):  # what was downloaded may be shared; what was computed may not
+        (cache / kind).symlink_to(cache_root(None) / kind)
+    results = tmp_path / "results"
+    dice = random.Random(20261121)  # noqa: S311  -- a moment to kill at, not a secret
+    kills = 0
+    while kills < 8:
+        process = subprocess.Popen(
+            command(results, cache), cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(timeout=dice.uniform(2.0, 20.0))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        break
+    subprocess.run(command(results, cache), check=True, cwd=tmp_path, stdin=subprocess.DEVNULL)
+    assert kills > 0
+    killed, whole = run_folder(results), run_folder(finished)
+    assert killed.name == whole.name
+    for name in RECORDS:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
