@@ -138,7 +138,7 @@ def load_array(folder: Path, name: str) -> np.ndarray:
     """
     path = folder / name
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise damaged(folder, f"{name} is not an array ({error})") from error
     if mapped.ndim != 1:

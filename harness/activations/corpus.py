@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from harness.activations.protocol import Document
+    from harness.activations.tokens import Decoder
     from harness.config.schema import CorpusTokens
     from harness.progress import Progress, ProgressTask
     from harness.registry.specs import CorpusSpec
@@ -74,7 +75,7 @@ def open_tokens(
             sink.finish({"identity": identity, "fingerprint": mark, "bos_token_id": bos}, spec.name)
         if sink.n_tokens < tokens.n_tokens:
             progress.say(f"corpus '{spec.name}' ended after {sink.n_tokens:,} of {tokens.n_tokens:,} tokens")
-    return TokenStore(folder, tokenizer)
+    return TokenStore(folder, cast("Decoder", tokenizer))
 
 
 def tokens_identity(
@@ -115,7 +116,6 @@ class _Sink:
     def __post_init__(self) -> None:
         self._ids = ArrayAppender(self.folder / _FILES[0], self.dtype)
 
-    @property
     def full(self) -> bool:
         """Return whether the budget is spent."""
         return self.n_tokens >= self.tokens.n_tokens
@@ -163,7 +163,7 @@ class _Sink:
             "n_tokens": self.n_tokens,
             "n_documents": self.n_documents,
             "n_contexts": len(self.starts),
-            "ended": "budget" if self.full else "corpus",
+            "ended": "budget" if self.full() else "corpus",
             "dropped": self.dropped,
         }
         write_meta(self.folder, {**meta, **facts}, _FILES)
@@ -177,9 +177,9 @@ def _fill(
     bar: ProgressTask,
 ) -> None:
     stream = iter(documents)
-    while not sink.full and (batch := list(islice(stream, _BATCH_DOCUMENTS))):
+    while not sink.full() and (batch := list(islice(stream, _BATCH_DOCUMENTS))):
         for document, ids in zip(batch, _encode(tokenizer, [d.text for d in batch]), strict=True):
-            if sink.full:
+            if sink.full():
                 return
             if bos is not None and np.any(ids == bos):
                 # Only tokenizers that cannot be told to read special tokens as text get here.
@@ -220,7 +220,7 @@ def _bos_token(tokens: CorpusTokens, tokenizer: PreTrainedTokenizerBase) -> int 
 
 def _with_cache(config: Any, cache: Path) -> Any:
     if dataclasses.is_dataclass(config) and not isinstance(config, type) and getattr(config, "cache", "") is None:
-        return dataclasses.replace(config, **{"cache": str(cache)})
+        return dataclasses.replace(config, cache=str(cache))
     return config
 
 

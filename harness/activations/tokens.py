@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -152,10 +151,17 @@ def _by_prefix(decoder: Decoder, ids: list[int], whole: str) -> tuple[str, ...]:
     pieces, done = [], 0
     for count in range(1, len(ids) + 1):
         prefix = whole if count == len(ids) else _decode(decoder, ids[:count])
-        agreed = max(done, len(commonprefix([prefix, whole])))
+        agreed = max(done, _agreement(prefix, whole))
         pieces.append(whole[done:agreed])
         done = agreed
     return tuple(pieces)
+
+
+def _agreement(prefix: str, whole: str) -> int:
+    """Return how many characters the two texts have in common from the start."""
+    if whole.startswith(prefix):
+        return len(prefix)
+    return next(at for at, (one, other) in enumerate(zip(prefix, f"{whole}\0", strict=False)) if one != other)
 
 
 def _decode(decoder: Decoder, ids: list[int]) -> str:

@@ -46,9 +46,7 @@ class ActivationWriter:
         run_entries: Activations held in memory at once.
     """
 
-    def __init__(
-        self, folder: Path, n_features: int, n_tokens: int, name: str, run_entries: int = RUN_ENTRIES
-    ) -> None:
+    def __init__(self, folder: Path, n_features: int, n_tokens: int, name: str, run_entries: int = RUN_ENTRIES) -> None:
         self._folder, self._n_features, self._n_tokens, self._name = folder, n_features, n_tokens, name
         self._run_entries = run_entries
         self._held: list[tuple[np.ndarray, np.ndarray]] = []
@@ -58,9 +56,7 @@ class ActivationWriter:
         self._dropped: Counter[str] = Counter()
         self._largest, self._smallest = 0.0, np.inf
 
-    def add(
-        self, positions: np.ndarray, features: np.ndarray, values: np.ndarray, dropped: Mapping[str, int]
-    ) -> None:
+    def add(self, positions: np.ndarray, features: np.ndarray, values: np.ndarray, dropped: Mapping[str, int]) -> None:
         """Add activations in any order; exact zeros are no activations and are passed over.
 
         Raises:

@@ -1,1 +1,1 @@
-
+"""What writes explanations, and the controls that stand beside them."""

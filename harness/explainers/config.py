@@ -1,4 +1,4 @@
-"""Parameters of the built-in explainers and controls. Imports nothing heavy: configs are checked before anything runs."""
+"""Parameters of the built-in explainers and controls. Imports nothing heavy: they are checked before anything runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DefaultConfig:
         logit_weights: Add the tokens the feature promotes, where the subject knows them.
         few_shots: Worked examples shown first, 0 to 3.
         max_windows: Most activating windows shown; of more, evenly spaced ones from strongest to weakest.
-        max_tokens: Most tokens of the reply; None means 60, or 320 with ``chain_of_thought``.
+        max_tokens: Most tokens of the reply; None means 80, or 320 with ``chain_of_thought``.
         temperature: 0 for the likeliest reply.
         repeat: Number of the repetition; another number asks a sampling model again.
     """
@@ -31,7 +31,7 @@ class DefaultConfig:
     show_activations: bool = False
     chain_of_thought: bool = False
     logit_weights: bool = False
-    few_shots: int = 1
+    few_shots: int = 3
     max_windows: int = 10
     max_tokens: int | None = None
     temperature: float = 0.0

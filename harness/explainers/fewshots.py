@@ -49,18 +49,23 @@ FEW_SHOTS = (
     ),
     FewShot(
         windows=(
-            "wages rose <<by>> a fifth in that decade, while rents",
-            " the river fell <<by>> two feet overnight and the boats",
-            "The letter was written by a clerk, and costs were cut <<by>> half",
-            " has improved <<by>> more than ten points since the spring",
+            ' of it. "<<Who>> told you that?" she asked. The man who',
+            "\u21b5\u21b5<<Why>> do the lamps flicker? Because the current",
+            " and nobody knew what to say. <<Where>> had they gone? <<What>> was",
+            " asked me: <<how>> can a wall be so thin? It was then",
         ),
-        strengths=(((" by", 10),), ((" by", 9),), ((" by", 7),), ((" by", 8),)),
-        promoted=(" percent", " half", " nearly", " twenty"),
+        strengths=(
+            (("Who", 9),),
+            (("Why", 10),),
+            ((" Where", 8), (" What", 9)),
+            ((" how", 6),),
+        ),
+        promoted=(" is", " are", " did", " would"),
         reasoning=(
-            "Only the word by is marked, and not everywhere: written by a clerk is left unmarked. Each marked one "
-            "stands between a verb of change (rose, fell, cut, improved) and an amount."
+            "The marked words are who, why, where, what and how. Each opens a question; in the man who and knew what "
+            "to say, where nothing is asked, the same words are unmarked."
         ),
-        explanation='the word "by" before the amount of an increase or decrease',
+        explanation='question words, such as "who" and "why", that open a question',
     ),
     FewShot(
         windows=(

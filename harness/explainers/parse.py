@@ -18,7 +18,11 @@ MAX_CHARACTERS = 600
 MAX_UNMARKED_WORDS = 40
 """A reply without the marker is taken for the explanation up to this many words."""
 
-_MARKER = re.compile(r"[*_`#> ]*\[\s*explanation\s*\][*_`]*[ \t]*:?[*_`]*|^[*_`#> ]*explanation[*_`]*[ \t]*:[*_`]*", re.I | re.M)
+_MARKER = re.compile(
+    r"[*_`#> ]*\[\s*explanation\s*\][*_`]*[ \t]*:?[*_`]*"
+    r"|^[*_`#> ]*explanation[*_`]*[ \t]*:[*_`]*",
+    re.IGNORECASE | re.MULTILINE,
+)
 _REFUSAL = re.compile(
     r"i(?:['\u2019]?m| am) (?:very |really )?sorry\b"
     r"|(?:sorry|unfortunately|my apologies|apologies)(?:,|\.|!| but | i )"

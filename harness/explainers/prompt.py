@@ -30,6 +30,7 @@ __all__ = ["build_messages", "choose_windows", "shared_prefix"]
 _MAX_STRENGTHS = 11
 _MAX_PROMOTED = 10
 _MAX_MARKED = 12
+_CLOSING = "What kind of thing is marked? Quote at most two."
 _MARKED = re.compile(f"{re.escape(DELIMITERS[0].opening)}(.*?){re.escape(DELIMITERS[0].closing)}")
 _Strengths = tuple[tuple[str, int], ...]
 
@@ -71,9 +72,12 @@ def choose_windows(examples: Sequence[Example], most: int) -> tuple[Example, ...
 def _instructions(config: DefaultConfig) -> str:
     marks = DELIMITERS[0]
     parts = [
-        "You study one feature of a language model. You are shown short texts in which the feature is active; the "
-        f"words it responds to stand between {marks.opening} and {marks.closing}. Find what the marked words have in "
-        "common, in meaning, form or context, and what sets them apart from the unmarked words.",
+        (
+            "You study one feature of a language model. You are shown short texts in which the feature is active; "
+            f"the words it responds to stand between {marks.opening} and {marks.closing} and are counted below the texts. "
+            "Find the one thing most marked words have in common: a topic, a kind of word, a use of a word, a pattern of "
+            "spelling or layout. Name that kind, specifically; quote at most two words, and do not retell the texts."
+        ),
     ]
     if config.show_activations:
         parts.append("Below each text stand the marked tokens with the strength of the feature on them, from 0 to 10.")
@@ -105,6 +109,7 @@ def _question(
     if config.logit_weights and promoted:
         lines.append("Made likelier: " + ", ".join(f'"{token}"' for token in promoted[:_MAX_PROMOTED]))
     lines.append("Marked: " + ", ".join(f'"{text}"' + (f" x{n}" if n > 1 else "") for text, n in marked[:_MAX_MARKED]))
+    lines.append(_CLOSING)
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ResultsError
@@ -29,6 +30,10 @@ Feature = tuple[str, int]
 """A subject and the index of one of its features."""
 
 
+ItemCounts = tuple[tuple[str, int], ...]
+"""How many items had each outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one score line says in numbers. ``others`` are the values of ``Group.secondary``, in that order."""
@@ -39,7 +44,7 @@ class Entry:
     others: tuple[float | None, ...]
     tokens: int
     usd: float | None
-    items: tuple[tuple[str, int], ...]
+    items: ItemCounts
 
     @property
     def measured(self) -> tuple[Any, ...]:
@@ -117,20 +122,19 @@ def _read_run(
 ) -> dict[tuple[str, str, str | None], dict[str, Cell]]:
     """Return the cells of one run by group and set name, making the groups that are new."""
     cells: dict[tuple[str, str, str | None], dict[str, Cell]] = {}
+    coverages: dict[ItemCounts, ItemCounts] = {}
     # A last line without its newline is not committed: a run may be writing it at this moment.
     for line in read_lines(paths.scores, ScoreLine, ignore_torn=True):
         facts = manifest.scorers.get(line.scorer)
         if facts is None or line.protocol not in manifest.protocols:
             missing = f"scorer '{line.scorer}'" if facts is None else f"protocol '{line.protocol}'"
-            raise ResultsError(
-                f"a score names the {missing}, of which the manifest says nothing", where=str(paths.path)
-            )
+            raise ResultsError(f"the manifest does not describe {missing}, which scores name", where=str(paths.path))
         key = (line.protocol, line.scorer, facts.judge)
         if key not in groups:
             groups[key] = _group(line, facts, manifest, paths)
         cell = cells.setdefault(key, {}).setdefault(line.explanation_set, Cell(line.control, runs=[manifest.run_id]))
-        feature = (line.subject, line.feature)
-        entry = _entry(line, groups[key])
+        feature = (intern(line.subject), line.feature)
+        entry = _entry(line, groups[key], coverages)
         known = cell.entries.get(feature)
         cell.entries[feature] = entry if known is None else _better(known, entry, feature, cell.runs, cell.runs)
     return cells
@@ -154,15 +158,17 @@ def _group(line: ScoreLine, facts: ScorerFacts, manifest: Manifest, paths: RunPa
     )
 
 
-def _entry(line: ScoreLine, group: Group) -> Entry:
+def _entry(line: ScoreLine, group: Group, coverages: dict[ItemCounts, ItemCounts]) -> Entry:
+    """Return the numbers of a line. Texts and coverages that many lines share are kept once."""
+    items = tuple(line.coverage.items())
     return Entry(
         unit=line.unit,
-        status=line.status,
+        status=intern(line.status),
         value=line.metrics.get(group.metric.name),
         others=tuple(line.metrics.get(name) for name in group.secondary),
         tokens=line.usage.input_tokens + line.usage.output_tokens,
         usd=line.usage.usd,
-        items=tuple(line.coverage.items()),
+        items=coverages.setdefault(items, items),
     )
 
 

@@ -193,7 +193,6 @@ def _json(groups: Sequence[Sequence[LeaderboardRow]]) -> str:
     tables = [
         {
             "protocol": rows[0].protocol,
-            "protocol_fields": to_json(rows[0].protocol_fields),
             "scorer": rows[0].scorer,
             "judge": rows[0].judge,
             "rows": [{"rank": place.rank, "tied": place.tied, **to_json(place.row)} for place in rank(rows)],

@@ -9,8 +9,6 @@ __all__ = ["code", "integer", "money", "number", "percent", "safe", "signed", "w
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories that move the cursor, hide or reorder text, or show nothing."""
 
-_CENT = 0.01
-
 
 def safe(text: str) -> str:
     r"""Return ``text`` on one line with everything a terminal might obey written out (``\\x1b``)."""
@@ -67,9 +65,9 @@ def integer(value: float | None) -> str:
 
 
 def money(value: float | None) -> str:
-    """Return dollars: cents, or two significant digits below a cent; ``unknown`` where no price is known."""
+    """Return dollars and cents, or two significant digits below a dollar; ``unknown`` where no price is known."""
     if value is None:
         return "unknown"
     if value == 0:
         return "0"
-    return f"{value:,.2f}" if value >= _CENT else f"{value:.2g}"
+    return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"

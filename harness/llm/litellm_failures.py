@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["classify"]
 
 _DEPTH = 12
-_UNREACHABLE = frozenset({"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"})
-_TIMEOUTS = frozenset({"ReadTimeout", "WriteTimeout", "PoolTimeout", "APITimeoutError", "TimeoutError", "SocketTimeoutError"})
+_UNREACHABLE = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
+)
+_TIMEOUTS = frozenset(
+    {"ReadTimeout", "WriteTimeout", "PoolTimeout", "APITimeoutError", "TimeoutError", "SocketTimeoutError"}
+)
 _DROPPED = frozenset(
     {"ReadError", "WriteError", "RemoteProtocolError", "ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
 )
@@ -26,7 +30,8 @@ _BY_NAME = {
     "ContentPolicyViolationError": FailureKind.REFUSED,
     "UnsupportedParamsError": FailureKind.UNSUPPORTED,
 }
-_HTTP = frozenset({"HTTPStatusError", "APIStatusError", "MaskedHTTPStatusError"})
+# Not openai.APIStatusError: litellm derives its own guesses from that.
+_HTTP = frozenset({"HTTPStatusError", "MaskedHTTPStatusError"})
 _POLICY_CODES = frozenset({"content_policy_violation", "content_filter"})
 _NO_PROVIDER = "LLM Provider NOT provided"
 _NO_KEY = ("Missing credentials", "api_key client option must be set", "API Key")
@@ -58,26 +63,23 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _kind(error: BaseException, names: set[str], message: str, status: int | None) -> FailureKind:
-    name = type(error).__name__
-    if name in _BY_NAME:
-        return _BY_NAME[name]
-    if getattr(error, "code", None) in _POLICY_CODES:
-        return FailureKind.REFUSED
-    if names & _UNREACHABLE:
-        return FailureKind.UNREACHABLE
-    if status is None and names & _TIMEOUTS:
-        return FailureKind.TIMEOUT
-    if names & _DROPPED:
-        return FailureKind.DROPPED
-    if _NO_PROVIDER in message:
-        return FailureKind.MODEL
-    if status is None and any(words in message for words in _NO_KEY):
-        return FailureKind.KEY
-    if status is None:
-        return _kind_without_http(error)
-    if status == 400 and any(words in message.lower() for words in _CONTEXT_WORDS):  # noqa: PLR2004 -- HTTP
-        return FailureKind.CONTEXT
-    return kind_of_status(status, message)
+    named = _BY_NAME.get(type(error).__name__)
+    if named is not None:
+        return named
+    context = status == 400 and any(words in message.lower() for words in _CONTEXT_WORDS)  # noqa: PLR2004 -- HTTP
+    rules = (
+        (getattr(error, "code", None) in _POLICY_CODES, FailureKind.REFUSED),
+        (bool(names & _UNREACHABLE), FailureKind.UNREACHABLE),
+        (status is None and bool(names & _TIMEOUTS), FailureKind.TIMEOUT),
+        (bool(names & _DROPPED), FailureKind.DROPPED),
+        (_NO_PROVIDER in message, FailureKind.MODEL),
+        (status is None and any(words in message for words in _NO_KEY), FailureKind.KEY),
+        (context, FailureKind.CONTEXT),
+    )
+    first = next((kind for applies, kind in rules if applies), None)
+    if first is not None:
+        return first
+    return _kind_without_http(error) if status is None else kind_of_status(status, message)
 
 
 def _kind_without_http(error: BaseException) -> FailureKind:
@@ -92,7 +94,7 @@ def _kind_without_http(error: BaseException) -> FailureKind:
 def _status(chain: list[BaseException]) -> int | None:
     """Return the status the server really sent, or None if it sent none or 200."""
     for item in chain:
-        if any(base.__name__ in _HTTP for base in type(item).__mro__):
+        if type(item).__name__ in _HTTP:
             status = getattr(getattr(item, "response", None), "status_code", None) or getattr(item, "status_code", None)
             if isinstance(status, int):
                 return status

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from harness.llm.backend import Reply
 from harness.llm.failures import AttemptError, Failure, FailureKind, brief, kind_of_status
@@ -51,9 +51,9 @@ def parse_chat(body: Mapping[str, Any], *, short_answer: bool) -> Reply:
 def _outcome(
     text: str | None, finish: str | None, message: Mapping[str, Any], *, short_answer: bool
 ) -> tuple[Outcome, str | None]:
-    refusal = message.get("refusal")
-    if finish in _REFUSALS or (isinstance(refusal, str) and refusal):
-        return Outcome.REFUSED, brief(refusal if isinstance(refusal, str) and refusal else f"stopped by {finish}")
+    refusal = _refusal(message)
+    if refusal or finish in _REFUSALS:
+        return Outcome.REFUSED, brief(refusal or f"stopped by {finish}")
     if finish == "length" and not (short_answer and text):
         return Outcome.TRUNCATED, None if text else "the token limit was reached before any answer text"
     if text:
@@ -63,6 +63,13 @@ def _outcome(
     if message.get("reasoning_content") or message.get("reasoning"):
         return Outcome.ERROR, "reasoning but no answer"
     return Outcome.ERROR, "an empty answer"
+
+
+def _refusal(message: Mapping[str, Any]) -> str | None:
+    """Return the model's refusal, from where OpenAI puts it or from where litellm moves it."""
+    moved = message.get("provider_specific_fields")
+    found = (message.get("refusal"), moved.get("refusal") if isinstance(moved, dict) else None)
+    return next((text for text in found if isinstance(text, str) and text), None)
 
 
 def _raise_error_body(body: Mapping[str, Any]) -> None:
@@ -96,7 +103,9 @@ def _chat_logprobs(logprobs: Any) -> tuple[TokenAlternatives, ...] | None:
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if not isinstance(content, list) or not content:
         return None
-    tokens = tuple(_chat_token(item) for item in content if isinstance(item, dict) and isinstance(item.get("token"), str))
+    tokens = tuple(
+        _chat_token(item) for item in content if isinstance(item, dict) and isinstance(item.get("token"), str)
+    )
     return tokens or None
 
 
@@ -106,7 +115,7 @@ def _chat_token(item: Mapping[str, Any]) -> TokenAlternatives:
     return TokenAlternatives(item["token"], _finite(item.get("logprob")), _alternatives(pairs))
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import MaterialError
+from harness.materials.errors import MissingMaterialError
 from harness.materials.resolve import material_identity, resolve
 from harness.materials.uri import has_scheme
 from harness.progress import SILENT
@@ -88,7 +89,7 @@ def _commit(repository: str, revision: str | None) -> str:
         commit = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_S).sha
     except (HTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise MaterialError(
+        raise MissingMaterialError(
             f"no such local path, and the model hub gives no such model: {reason}",
             where=repository,
             hint="check the path or hub id; a local model needs an existing folder or .gguf file",

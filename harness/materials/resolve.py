@@ -12,6 +12,7 @@ import platformdirs
 from harness.errors import MaterialError
 from harness.identity import fingerprint
 from harness.materials.digests import check_digest_form, path_digest, verify
+from harness.materials.errors import MissingMaterialError
 from harness.materials.store import publish_folder
 from harness.materials.uri import DemoUri, PathUri, WheelUri, parse_uri
 from harness.materials.wheel import find_members, open_wheel
@@ -73,13 +74,13 @@ def material_identity(uri: str, sha256: str | None = None) -> dict[str, Any]:
 def _local(parsed: PathUri | DemoUri, uri: str) -> Path:
     if isinstance(parsed, PathUri):
         if not parsed.path.exists():
-            raise MaterialError("no such file or folder", where=uri, hint="check the path")
+            raise MissingMaterialError("no such file or folder", where=uri, hint="check the path")
         return parsed.path.absolute()
     root = Path(str(resources.files("harness.demo")))
     path = root / parsed.path
     if not path.exists():
         shipped = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith(("__", ".")))
-        raise MaterialError("the demo ships no such file", where=uri, hint=f"one of: {', '.join(shipped)}")
+        raise MissingMaterialError("the demo ships no such file", where=uri, hint=f"one of: {', '.join(shipped)}")
     return path
 
 

@@ -100,9 +100,22 @@ class SubjectSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainerSpec(Spec):
-    """An explainer. ``factory(config) -> Explainer``."""
+    """An explainer. ``factory(config) -> Explainer``.
+
+    ``identity(config) -> plain data`` names what the parameters alone do not determine (the digest of a file they
+    point to), so that explanations are written again when it changes; None where the parameters say all.
+    """
 
     needs_llm: bool = False
+    identity: Factory | None = None
+
+    def resolve_identity(self) -> Callable[..., Any] | None:
+        """Return the identity function itself, or None.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        return None if self.identity is None else _resolve(self.identity, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ CLASSIFICATION_METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("specificity", "share of negatives answered no (true negative rate)"),
     MetricSpec("f1", "harmonic mean of precision and recall"),
 )
-"""The metrics of a yes/no scorer. The last four depend on how often the judge says yes, so they have no chance level."""
+"""Metrics of a yes/no scorer. The last four depend on how often the judge says yes, so they have no chance level."""
 
 NO_ANSWERS = "no question was answered"
 NO_POSITIVES = "no positive item was answered"

@@ -146,13 +146,14 @@ class Dictionary:
         return out * self.output_scale(hidden) + shift
 
     def output_scale(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the factor [..., 1] by which the decoding of ``hidden`` is stretched back (1 without normalisation)."""
+        """Return the factor [..., 1] that undoes the normalisation of ``hidden`` in the decoding, else 1."""
         x = hidden.float()
         if not self.denormalise or self.input_norm == "none":
             return x.new_ones((*x.shape[:-1], 1))
         if self.input_norm == "layer_norm":
             return x.std(dim=-1, keepdim=True)
-        return x.norm(dim=-1, keepdim=True) / self.d_in**0.5
+        scale: torch.Tensor = x.norm(dim=-1, keepdim=True) / self.d_in**0.5
+        return scale
 
     def _chunks(self, n_rows: int) -> Iterator[slice]:
         step = max(1, _CHUNK_ELEMENTS // self.n_features)
@@ -179,17 +180,24 @@ class Dictionary:
             top, index = values.topk(self.k, dim=-1, sorted=False)
             return torch.zeros_like(values).scatter(-1, index, top)
         if self.activation == "groupmax" and self.k is not None:
-            groups = values.unflatten(-1, (self.k, -1))
+            groups = values.reshape(*values.shape[:-1], self.k, -1)
             top, index = groups.max(dim=-1, keepdim=True)
             return torch.zeros_like(groups).scatter(-1, index, top).flatten(-2)
         return values
 
     def _columns(self, chosen: torch.Tensor) -> Dictionary:
         """Return a dictionary of some latents only; right for activations that look at one latent at a time."""
-        per_latent = {"b_enc": self.b_enc, "threshold": self.threshold, "b_gate": self.b_gate}
-        per_latent["magnitude_scale"] = self.magnitude_scale
-        narrow = {
-            name: tensor[chosen] if tensor is not None and tensor.numel() == self.n_features else tensor
-            for name, tensor in per_latent.items()
-        }
-        return dataclasses.replace(self, w_enc=self.w_enc[:, chosen], w_dec=self.w_dec[chosen], **narrow)
+        n = self.n_features
+
+        def pick(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return tensor[chosen] if tensor is not None and tensor.numel() == n else tensor
+
+        return dataclasses.replace(
+            self,
+            w_enc=self.w_enc[:, chosen],
+            b_enc=self.b_enc[chosen],
+            w_dec=self.w_dec[chosen],
+            threshold=pick(self.threshold),
+            b_gate=pick(self.b_gate),
+            magnitude_scale=pick(self.magnitude_scale),
+        )

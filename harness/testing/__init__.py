@@ -1,1 +1,21 @@
+"""Fakes and the conformance kit for authors of scorer plugins. Nothing here is used by a run."""
 
+from __future__ import annotations
+
+from harness.testing.checks import Check, check_scorer
+from harness.testing.embedders import FakeEmbedder
+from harness.testing.judges import FailingJudge, OracleJudge, ScriptedJudge, last_message
+from harness.testing.records import make_example, make_explanation, make_record
+
+__all__ = [
+    "Check",
+    "FailingJudge",
+    "FakeEmbedder",
+    "OracleJudge",
+    "ScriptedJudge",
+    "check_scorer",
+    "last_message",
+    "make_example",
+    "make_explanation",
+    "make_record",
+]

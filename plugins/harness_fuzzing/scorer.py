@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.api import Question, ScorerEstimate, classify, estimate_calls, for_prompt, judge_of, judged_score
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FuzzingScorer"]
 
+NOTHING_TO_ASK = "no two activating windows could be paired as a right and a wrong marking"
 _MARK_TOKENS = 12  # delimiters, and the marked words repeated, in a typical window
 
 
@@ -45,7 +47,8 @@ class FuzzingScorer:
         described = for_prompt(explanation.text)
         classified = await classify(questions, described, PROMPT, self.config, judge, resources.seed)
         left_out: dict[str, float | None] = {"no_wrong_marking": float(markings.left_out)}
-        return judged_score(classified, self.config, judge, {"left_out": left_out})
+        score = judged_score(classified, self.config, judge, {"left_out": left_out})
+        return score if questions else replace(score, reasons=dict.fromkeys(score.metrics, NOTHING_TO_ASK))
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take if every window can be marked."""

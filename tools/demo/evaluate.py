@@ -29,8 +29,8 @@ Coder = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 CARD = """# Card of the demo feature sources
 
-Two small dictionaries for {model}, block {layer}, made so that the demo and the tests have something real to read.
-They are demonstrations, not research artefacts: {tokens:,} training tokens are very few.
+Two small dictionaries for {model}, block {layer}, made so that the demo and the tests have something
+real to read. They are demonstrations, not research artefacts: {tokens:,} training tokens are very few.
 
 | | SAE (`sae/`) | transcoder (`transcoder/layers.{layer}.mlp/`) |
 |---|---:|---:|
@@ -46,17 +46,22 @@ They are demonstrations, not research artefacts: {tokens:,} training tokens are 
 - Weights are stored in float16 and meant to be used in float32.
 
 ## How they were trained
-- Subject model: {model}, from the GGUF with sha256 `{gguf}`, dequantised and run in bfloat16.
+- Subject model: {model}, from a GGUF file, dequantised and run in bfloat16. Its sha256:
+  `{gguf}`.
 - Contexts of {context} tokens that start with the BOS token and never cross a document (tails of at least {tail}
   tokens). **The first position (BOS) was dropped from training and from every figure here**; prepend BOS and ignore
   position 0 when you use them.
-- Training text, tokens by register: {registers}. Passes over them: {passes}.
-- Held-out text: {held_tokens:,} tokens ({held_registers}). Works were divided by a hash of their source, so no chapter,
-  article, speech or source file is in both parts. The demo corpus contains works of both parts.
+- Training text, tokens by register: {registers}.
+  Passes over them: {passes}.
+- Held-out text: {held_tokens:,} tokens ({held_registers}).
+  Works were divided by a hash of their source, so no chapter, article, speech or source file is in both parts.
+  The demo corpus contains works of both parts.
 - The encyclopaedia and wikitext parts of the training text are Wikipedia text under CC BY-SA 3.0; the prose, speech and
-  code parts are in the public domain. `SOURCES.md` names them.
+  code parts are in the public domain. `SOURCES.md` names them; two parts were used for training only: the written
+  messages of the State of the Union (same package) and the validation part of WikiText-2 (Merity et al., 2016).
 - Seeds: text and order {seed_text}, SAE {seed_sae}, transcoder {seed_transcoder}.
-- Libraries: {versions}; Python {python}.
+- Libraries: {versions};
+  Python {python}.
 
 ## Massive activations
 Position 0 is not the only one: {massive} of the {held_tokens:,} held-out tokens have a residual vector more than

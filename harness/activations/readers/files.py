@@ -8,13 +8,13 @@ import lzma
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.errors import CorpusError
 from harness.materials import cache_root, material_identity, path_digest, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["corpus_files", "files_identity", "open_bytes"]
 
@@ -65,10 +65,14 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     Raises:
         CorpusError: If it cannot be read, or is no whole archive.
     """
-    openers = {".gz": gzip.open, ".xz": lzma.open}
     try:
-        with openers.get(path.suffix, open)(path, "rb") as stream:
-            yield cast("BinaryIO", stream)
+        with _opener(path)(path, "rb") as stream:
+            yield stream
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CorpusError(f"cannot be read: {reason}", where=str(path)) from error
+
+
+def _opener(path: Path) -> Callable[..., BinaryIO]:
+    openers: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+    return openers.get(path.suffix, open)

@@ -32,7 +32,9 @@ def read(config: HuggingFaceCorpusConfig) -> Iterator[Document]:
         import datasets  # noqa: PLC0415  -- an optional extra
     except ImportError as error:
         raise CorpusError(
-            "the datasets library is not installed", where=config.path, hint="pip install 'autointerp-harness[datasets]'"
+            "the datasets library is not installed",
+            where=config.path,
+            hint="pip install 'autointerp-harness[datasets]'",
         ) from error
     local = Path(config.path).expanduser()
     place, revision = (str(local), None) if local.exists() else (config.path, _commit(config))

@@ -54,4 +54,5 @@ def _holds(folder: Path, *names: str) -> bool:
 
 
 def _expected() -> str:
-    return f"give a SAELens folder ({saelens.CONFIG}, {saelens.WEIGHTS}) or a sparsify one ({sparsify.CONFIG}, {sparsify.WEIGHTS})"
+    saelens_files, sparsify_files = (f"{reader.CONFIG} and {reader.WEIGHTS}" for reader in _READERS)
+    return f"give a SAELens folder ({saelens_files}) or a sparsify one ({sparsify_files})"

@@ -47,6 +47,7 @@ def read_header(folder: Path) -> SourceHeader:
             where=str(path),
             hint=f"one of: {', '.join(sorted(_ARCHITECTURES))}",
         )
+    _refuse_centred(config, path)
     activation, k = _activation(architecture, config, path)
     norm, scale = _normalisation(config, path)
     return SourceHeader(
@@ -119,6 +120,17 @@ def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     if flat.get("activation_fn") == "topk" and isinstance(kwargs, dict) and kwargs.get("k") is not None:
         flat |= {"architecture": "topk", "k": kwargs["k"]}
     return flat
+
+
+def _refuse_centred(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights trained on a model whose residual stream was made mean-free, as TransformerLens can do."""
+    kwargs = config.get("model_from_pretrained_kwargs")
+    if isinstance(kwargs, dict) and kwargs.get("center_writing_weights"):
+        raise FeatureSourceError(
+            "trained on a model with centred writing weights, whose hidden states are not the published model's",
+            where=str(path),
+            hint="use weights trained without TransformerLens' processing",
+        )
 
 
 def _activation(architecture: str, config: Mapping[str, Any], path: Path) -> tuple[ActivationKind, int | None]:

@@ -1,4 +1,4 @@
-"""Reader of sparsify folders (``cfg.json`` + ``sae.safetensors``), named after the module they hook (``layers.3.mlp``)."""
+"""Reader of sparsify folders (``cfg.json`` + ``sae.safetensors``), each named after its module (``layers.3.mlp``)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import ResultsError
-from harness.results import files
 from harness.results.codec import encode
 from harness.results.jsonl import append_line, append_lines, read_lines, repair_tail, rewrite_sorted
 from harness.results.records import ItemLine
@@ -146,7 +145,7 @@ def test_a_disk_that_fills_up_leaves_no_half_line(tmp_path: Path, monkeypatch: p
             raise OSError(28, "No space left on device")
         return real(descriptor, data[:20])
 
-    monkeypatch.setattr(files.os, "write", half)
+    monkeypatch.setattr("harness.results.files.os.write", half)
     with pytest.raises(ResultsError, match="No space left on device"):
         append_line(path, item("b"))
     monkeypatch.undo()

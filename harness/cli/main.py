@@ -1,0 +1,150 @@
+"""The command ``harness``: finds the verb, runs it, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from harness._version import __version__
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+_DEFECT = 1
+
+_EPILOG = """\
+examples:
+  harness run experiment=demo                         the demo benchmark, no key and no model hub needed
+  harness run experiment=demo --dry-run               what it would do, in calls and tokens
+  harness run subject=sae subject.sae.model.path=M subject.sae.source=FOLDER features.n=32
+  harness list scorers                                what is installed
+  harness show scorer detection                       what it measures, its parameters, its chance level
+  harness leaderboard show                            all finished runs, grouped by protocol
+
+exit codes: 0 success, 1 failure, 2 a mistake in the command or configuration, 3 some units of a run failed
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
+    try:
+        code = _dispatch([argument for argument in arguments if argument != "--debug"])
+    except HarnessError as error:
+        code = _say_error(str(error), error.exit_code, debug=debug)
+    except KeyboardInterrupt:
+        code = _say_error("interrupted; run the same command again to go on where it stopped", _INTERRUPTED, debug=False)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _DEFECT
+    sys.exit(code)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["run"]:
+        from harness.cli.run import run
+
+        return run(arguments[1:])
+    parsed = build_parser().parse_args(arguments)
+    verb = parsed.verb
+    if verb == "list":
+        from harness.cli.list import list_things
+
+        return list_things(parsed)
+    if verb == "show":
+        from harness.cli.show import show
+
+        return show(parsed)
+    if verb == "cache":
+        from harness.cli.cache import cache
+
+        return cache(parsed)
+    from harness.cli.leaderboard import leaderboard
+
+    return leaderboard(parsed)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every verb but ``run``, whose arguments are Hydra's."""
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        description="How good is this explanation of this feature, and how sure are we?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"autointerp-harness {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs.add_parser("run", help="explain, score, and write records and a leaderboard", add_help=False)
+    _add_list(verbs)
+    _add_show(verbs)
+    _add_cache(verbs)
+    _add_leaderboard(verbs)
+    return parser
+
+
+def _add_list(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from harness.cli.kinds import LISTABLE
+
+    parser = verbs.add_parser("list", help="list what is registered, and what is broken")
+    parser.add_argument("what", choices=LISTABLE)
+    _add_json(parser)
+    _add_disable(parser)
+
+
+def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from harness.cli.kinds import SHOWABLE
+
+    parser = verbs.add_parser("show", help="show one registered thing: parameters, metrics, needs, citation, origin")
+    parser.add_argument("kind", choices=SHOWABLE)
+    parser.add_argument("name")
+    _add_json(parser)
+    _add_disable(parser)
+
+
+def _add_cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("cache", help="what the cache holds, and clearing it")
+    parser.add_argument("action", choices=("info", "prune"))
+    parser.add_argument("--kind", action="append", metavar="KIND", help="only this kind (may be repeated)")
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: only what was not used for DAYS days")
+    parser.add_argument("--dry-run", action="store_true", help="prune: say what would be removed, remove nothing")
+    parser.add_argument("--cache", metavar="FOLDER", help="the cache folder, if not the usual one")
+    _add_json(parser)
+
+
+def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("leaderboard", help="build the leaderboard from all finished runs, and show it")
+    parser.add_argument("action", choices=("build", "show"))
+    parser.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
+    parser.add_argument("--format", choices=("text", "md", "json"), default="text", help="show: how (default: text)")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _add_disable(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p", action="append", default=[], dest="plugins", metavar="no:NAME", help="leave a plugin out (may be repeated)"
+    )
+
+
+def _say_error(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(f"harness: error: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The verb ``show``."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.kinds import SHOWABLE, disabled_plugins
+from harness.cli.output import write, write_json, write_table
+from harness.identity import plain
+from harness.registry.catalogue import load_catalogue
+
+if TYPE_CHECKING:
+    import argparse
+
+    from harness.registry.catalogue import Registered
+    from harness.registry.specs import Spec
+
+__all__ = ["show"]
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Show everything known of one registered thing; return the exit code."""
+    kind = SHOWABLE[arguments.kind]
+    registered = load_catalogue(disabled_plugins(arguments.plugins)).get(kind, arguments.name)
+    facts = _facts(registered)
+    if arguments.json:
+        write_json(facts)
+    else:
+        _write(arguments.kind, facts)
+    return 0
+
+
+def _facts(registered: Registered[Spec]) -> dict[str, Any]:
+    spec: Any = registered.spec
+    config = spec.resolve_config()
+    facts: dict[str, Any] = {
+        "name": spec.name,
+        "summary": spec.summary,
+        "version": spec.version,
+        "distribution": registered.distribution,
+        "distribution_version": registered.version,
+        "citation": spec.citation,
+        "requires_extra": spec.requires_extra,
+        "description": inspect.getdoc(config) or "",
+        "parameters": [_parameter(found) for found in dataclasses.fields(config)],
+    }
+    for name in ("metrics", "primary_metric", "needs", "needs_llm", "rank"):
+        if hasattr(spec, name):
+            facts[name] = plain(getattr(spec, name))
+    return facts
+
+
+def _parameter(found: dataclasses.Field[Any]) -> dict[str, Any]:
+    default: Any = found.default
+    if default is dataclasses.MISSING:
+        default = found.default_factory() if found.default_factory is not dataclasses.MISSING else "???"
+    kind = found.type if isinstance(found.type, str) else getattr(found.type, "__name__", str(found.type))
+    return {"name": found.name, "type": kind, "default": plain(default)}
+
+
+def _write(kind: str, facts: dict[str, Any]) -> None:
+    write(f"{kind} {facts['name']} (version {facts['version']}): {facts['summary']}")
+    write(f"from      {facts['distribution']} {facts['distribution_version']}")
+    if facts["citation"]:
+        write(f"citation  {facts['citation']}")
+    if facts["requires_extra"]:
+        write(f"needs the extra  {facts['requires_extra']}")
+    if "needs" in facts:
+        write(f"needs     {', '.join(facts['needs']) or 'nothing'}")
+    if "rank" in facts:
+        write(f"rank      {facts['rank']}")
+    if facts["description"]:
+        write(f"\n{facts['description']}")
+    if facts["parameters"]:
+        write("")
+        rows = [(p["name"], p["type"], "(needed)" if p["default"] == "???" else str(p["default"])) for p in facts["parameters"]]
+        write_table(("parameter", "type", "default"), rows)
+    if "metrics" in facts:
+        write("")
+        write_table(("metric", "range", "chance", "better", "what"), [_metric(m, facts) for m in facts["metrics"]])
+
+
+def _metric(metric: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
+    primary = " *" if metric["name"] == facts["primary_metric"] else ""
+    chance = "none" if metric["chance"] is None else f"{metric['chance']:g}"
+    better = "higher" if metric["higher_is_better"] else "lower"
+    bounds = f"{metric['low']:g} .. {metric['high']:g}"
+    return (f"{metric['name']}{primary}", bounds, chance, better, metric["description"])

@@ -1,0 +1,200 @@
+"""The language model of one role: cache, in-flight sharing, bounded concurrency, retries, accounting."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import LLMError
+from harness.llm.backend import Reply
+from harness.llm.diagnosis import diagnose
+from harness.llm.failures import FATAL, AttemptError, FailureKind
+from harness.llm.inflight import SingleFlight
+from harness.llm.keys import completion_key, effective_seed, prompt_key
+from harness.llm.ledger import Ledger, usage_of
+from harness.llm.protocol import Completion, PromptLogprobs
+from harness.llm.retry import RetryPolicy, with_retries
+from harness.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from harness.llm.backend import Backend
+    from harness.llm.cache import AnswerCache
+    from harness.llm.diagnosis import Place
+    from harness.llm.protocol import Capabilities, CompletionRequest, PromptLogprobsRequest, Spending
+
+__all__ = ["Client", "ClientSettings"]
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What a client is made of beside its backend and cache.
+
+    Attributes:
+        place: Where it stands in the configuration.
+        identity: What names the model in records.
+        key_fields: Everything about the endpoint that can change an answer; part of every cache key.
+        capabilities: What the endpoint can do.
+        concurrency: Requests at once.
+        policy: How failed attempts are repeated.
+        seed: Sampling seed of requests that bring none.
+        sleep: Waits between retries; a fake clock in tests.
+    """
+
+    place: Place
+    identity: Mapping[str, Any]
+    key_fields: Mapping[str, Any]
+    capabilities: Capabilities
+    concurrency: int
+    policy: RetryPolicy
+    seed: int | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class Client:
+    """A language model in one role; see ``harness.llm.protocol.LLM``. Used from one event loop only.
+
+    Args:
+        settings: How it behaves.
+        backend: What answers.
+        cache: Where answers are kept.
+    """
+
+    def __init__(self, settings: ClientSettings, backend: Backend, cache: AnswerCache) -> None:
+        self._settings = settings
+        self._backend = backend
+        self._cache = cache
+        self._ledger = Ledger()
+        self._flights: SingleFlight[Reply] = SingleFlight()
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._starting = asyncio.Lock()
+        self._started = False
+
+    @property
+    def role(self) -> str:
+        """Return ``explainer`` or ``judge``."""
+        return self._settings.place.role
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return plain data naming the model, its revision or digest, and the endpoint; never a key."""
+        return self._settings.identity
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the endpoint can do."""
+        return self._settings.capabilities
+
+    @property
+    def spending(self) -> Spending:
+        """Return what this role has spent so far in this process."""
+        return self._ledger.spending
+
+    async def start(self) -> None:
+        """Check that the endpoint answers, the key is accepted and the model is known; idempotent.
+
+        Raises:
+            LLMError: If not.
+        """
+        async with self._starting:
+            if self._started:
+                return
+            # A wrong URL or key is the likely cause here, and deserves an answer at once rather than patience.
+            policy = replace(self._settings.policy, max_retries=min(1, self._settings.policy.max_retries))
+            try:
+                await self._backend.start()
+                await with_retries(
+                    self._backend.check,
+                    policy,
+                    "start",
+                    on_failure=lambda _: self._ledger.fail(),
+                    sleep=self._settings.sleep,
+                )
+            except AttemptError as error:
+                raise diagnose(error.failure, self._settings.place) from None
+            self._started = True
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Return the answer to ``request``, from the cache where it has it.
+
+        Raises:
+            LLMError: For what no retry or other question can mend, or log-probabilities the endpoint does not give.
+        """
+        if request.top_logprobs and not self.capabilities.logprobs:
+            raise self._missing("reports no token log-probabilities", "set {logprobs}=true if it can")
+        seed = effective_seed(request, self._settings.seed)
+        key = completion_key(self._settings.key_fields, request, seed)
+        reply, cached = await self._answer(key, lambda: self._backend.complete(request, seed))
+        return Completion(
+            text=reply.text,
+            outcome=reply.outcome,
+            usage=usage_of(reply, self._backend.price),
+            logprobs=reply.logprobs,
+            finish_reason=reply.finish_reason,
+            error=reply.error,
+            cached=cached,
+        )
+
+    async def prompt_logprobs(self, request: PromptLogprobsRequest) -> PromptLogprobs:
+        """Return the prompt's token log-probabilities.
+
+        Raises:
+            LLMError: As ``complete``; also if the endpoint cannot report them.
+        """
+        if not self.capabilities.prompt_logprobs:
+            hint = "use a server with echoed log-probabilities (vLLM) and {prompt_logprobs}=true"
+            raise self._missing("reports no log-probabilities of prompt tokens", hint)
+        key = prompt_key(self._settings.key_fields, request)
+        reply, cached = await self._answer(key, lambda: self._backend.prompt_logprobs(request))
+        usage = usage_of(reply, self._backend.price)
+        return PromptLogprobs(reply.logprobs, reply.outcome, usage, error=reply.error, cached=cached)
+
+    async def close(self) -> None:
+        """Release connections, servers and files; idempotent."""
+        async with self._starting:
+            self._started = False
+            await self._backend.close()
+            self._cache.close()
+
+    async def _answer(self, key: str, ask: Callable[[], Awaitable[Reply]]) -> tuple[Reply, bool]:
+        """Return the answer and whether it cost nothing: it was stored, or somebody else is asking the same."""
+        stored = self._cache.get(key)
+        if stored is not None:
+            self._ledger.reuse(stored, self._backend.price)
+            return stored, True
+        reply, asked = await self._flights.run(key, lambda: self._ask(key, ask))
+        if not asked:
+            self._ledger.reuse(reply, self._backend.price)
+        return reply, not asked
+
+    async def _ask(self, key: str, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        await self.start()
+        async with self._slots:
+            try:
+                reply = await with_retries(
+                    ask,
+                    self._settings.policy,
+                    key,
+                    on_failure=lambda _: self._ledger.fail(),
+                    sleep=self._settings.sleep,
+                )
+            except AttemptError as error:
+                return self._failed(error)
+        self._ledger.bill(reply, self._backend.price)
+        if reply.cacheable:
+            await asyncio.to_thread(self._cache.put, key, self._settings.place.model, reply)
+        return reply
+
+    def _failed(self, error: AttemptError) -> Reply:
+        failure = error.failure
+        if failure.kind in FATAL:
+            raise diagnose(failure, self._settings.place) from None
+        outcome = Outcome.REFUSED if failure.kind is FailureKind.REFUSED else Outcome.ERROR
+        return Reply(outcome, error=failure.line, answered=False)
+
+    def _missing(self, what: str, hint: str) -> LLMError:
+        place = self._settings.place
+        names = {name: place.key(name) for name in ("logprobs", "prompt_logprobs")}
+        return LLMError(f"{place.endpoint} {what}", where=place.key("model"), hint=hint.format(**names))

@@ -1,0 +1,207 @@
+"""Any provider litellm knows, and any OpenAI-compatible server. The only module that imports litellm, and late."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from harness.llm.failures import AttemptError, Failure, FailureKind
+from harness.llm.listing import list_models
+from harness.llm.litellm_failures import classify
+from harness.llm.price import UNKNOWN, Price, table_price
+from harness.llm.protocol import CompletionRequest, Message
+from harness.llm.reply import parse_chat, parse_prompt_logprobs
+from harness.llm.wire import WireFormat, chat_params, prompt_params
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from harness.llm.backend import Reply
+    from harness.llm.protocol import PromptLogprobsRequest
+
+__all__ = ["Endpoint", "LitellmBackend"]
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LISTING = frozenset({"openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy", "text-completion-openai"})
+_PROBE_TIMEOUT_S = 30.0
+_PROBE = CompletionRequest((Message("user", "Say yes."),), max_tokens=1)
+# A question refused on its merits shows that URL, key and model are right.
+_ANSWERS_ANYWAY = frozenset(
+    {FailureKind.BAD_REQUEST, FailureKind.CONTEXT, FailureKind.REFUSED, FailureKind.UNSUPPORTED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What to call and how.
+
+    Attributes:
+        model: litellm's name, ``PROVIDER/NAME``.
+        api_base: URL of an OpenAI-compatible API, or None for the provider's own.
+        timeout_s: Seconds one attempt may take.
+        connections: How many requests may be open at once.
+        wire: What it understands beyond the common parameters.
+        price: The stated price, or None to look it up in litellm's table.
+    """
+
+    model: str
+    api_base: str | None = None
+    timeout_s: float = 120.0
+    connections: int = 8
+    wire: WireFormat = field(default_factory=WireFormat)
+    price: Price | None = None
+
+    @property
+    def provider(self) -> str:
+        """Return litellm's name of the provider."""
+        return self.model.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """Return the model's name without the provider."""
+        return self.model.partition("/")[2] or self.model
+
+
+class LitellmBackend:
+    """Asks an endpoint through litellm, one attempt at a time.
+
+    Args:
+        endpoint: What to call.
+        read_key: Gives the key when the work starts; never shown, logged or stored. None leaves the choice to litellm's
+            own environment variables.
+    """
+
+    def __init__(self, endpoint: Endpoint, read_key: Callable[[], str | None]) -> None:
+        self._endpoint = endpoint
+        self._read_key = read_key
+        self._api_key: str | None = None
+        self._price = endpoint.price
+        self._litellm: Any = None
+        self._http: Any = None
+        self._client: Any = None
+
+    @property
+    def price(self) -> Price:
+        """Return the stated price, else the one in litellm's table, else an unknown one."""
+        return self._price or UNKNOWN
+
+    async def start(self) -> None:
+        """Import litellm (seconds; in a thread) and open the connection pool."""
+        if self._litellm is None:
+            self._api_key = self._read_key()
+            self._litellm = await asyncio.to_thread(_load_litellm)
+            if self._price is None:
+                self._price = table_price(self._endpoint.model, self._litellm.model_cost)
+            self._open_client()
+
+    async def check(self) -> None:
+        """Ask for the list of models, or, where there is none, for one token. A provider's own API is not asked."""
+        endpoint = self._endpoint
+        if endpoint.api_base is None:
+            return
+        models = await self._models(endpoint.api_base) if endpoint.provider in _LISTING else ()
+        if endpoint.name in models:
+            return
+        # Gateways serve names they do not list, so only an answer decides.
+        try:
+            await self.complete(_PROBE, None)
+        except AttemptError as error:
+            if error.failure.kind in _ANSWERS_ANYWAY:
+                return
+            if models and error.failure.kind in {FailureKind.NOT_FOUND, FailureKind.MODEL}:
+                raise AttemptError(replace(error.failure, kind=FailureKind.MODEL, models=models)) from None
+            raise
+
+    async def complete(self, request: CompletionRequest, seed: int | None) -> Reply:
+        """Return the answer to ``request``."""
+        params = chat_params(request, self._endpoint.wire, seed)
+        body = await self._call(lambda: self._litellm.acompletion(**self._common(), **params))
+        return parse_chat(body, short_answer=request.max_tokens == 1 or bool(request.choices))
+
+    async def prompt_logprobs(self, request: PromptLogprobsRequest) -> Reply:
+        """Return the prompt's token log-probabilities, by an echoed text completion."""
+        params = prompt_params(request, self._endpoint.wire)
+        body = await self._call(lambda: self._litellm.atext_completion(**self._common(), **params))
+        return parse_prompt_logprobs(body)
+
+    async def close(self) -> None:
+        """Close the connection pool; idempotent."""
+        client, http, library = self._client, self._http, self._litellm
+        self._client = self._http = self._litellm = None
+        if client is not None:
+            await client.close()
+        if http is not None:
+            await http.aclose()
+        if library is not None and client is None:
+            await library.close_litellm_async_clients()
+
+    async def _models(self, api_base: str) -> tuple[str, ...]:
+        wait_s = min(self._endpoint.timeout_s, _PROBE_TIMEOUT_S)
+        return await list_models(self._http, api_base, self._api_key, wait_s)
+
+    def _open_client(self) -> None:
+        """Open our own pool where litellm takes one, sized for our concurrency rather than a library's default."""
+        import httpx  # noqa: PLC0415  -- comes with litellm and, like it, is no business of `harness --help`
+
+        endpoint = self._endpoint
+        limits = httpx.Limits(max_connections=endpoint.connections + 1, max_keepalive_connections=endpoint.connections)
+        # A proxy from the environment cannot reach this machine's own loopback interface.
+        loopback = urlsplit(endpoint.api_base or "").hostname in _LOOPBACK
+        self._http = httpx.AsyncClient(limits=limits, timeout=endpoint.timeout_s, trust_env=not loopback)
+        if endpoint.provider == "openai" and endpoint.api_base is not None:
+            import openai  # noqa: PLC0415  -- as httpx
+
+            self._client = openai.AsyncOpenAI(
+                api_key=self._api_key or "none",
+                base_url=endpoint.api_base,
+                max_retries=0,
+                timeout=endpoint.timeout_s,
+                http_client=self._http,
+            )
+
+    def _common(self) -> dict[str, Any]:
+        endpoint = self._endpoint
+        # litellm repeats nothing: how often a call is tried is decided, counted and bounded in one place, ours.
+        common = {"model": endpoint.model, "timeout": endpoint.timeout_s, "max_retries": 0, "num_retries": 0}
+        optional = {"api_base": endpoint.api_base, "api_key": self._api_key, "client": self._client}
+        return common | {name: value for name, value in optional.items() if value is not None}
+
+    async def _call(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Mapping[str, Any]:
+        secrets = (self._api_key or "",)
+        try:
+            # litellm's own time limit is per read; this one is for the whole attempt.
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                answer = await call()
+        except TimeoutError:
+            message = f"no answer within {self._endpoint.timeout_s:g} s"
+            raise AttemptError(Failure(FailureKind.TIMEOUT, message)) from None
+        except Exception as error:  # noqa: BLE001 -- whatever a provider library raises is a failed attempt
+            raise AttemptError(classify(error, secrets=secrets)) from None
+        body = answer.model_dump()
+        return body if isinstance(body, dict) else {}
+
+
+def _load_litellm() -> Any:
+    """Return litellm, imported without network access and kept quiet."""
+    # Otherwise importing it fetches a price list from the network, and reads whatever .env file lies in the cwd.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+    library: Any = importlib.import_module("litellm")
+    library.suppress_debug_info = True
+    library.telemetry = False
+    library.turn_off_message_logging = True
+    # An unknown parameter must be an error: a silently dropped one would change what a cached answer means.
+    library.drop_params = False
+    library.modify_params = False
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Replies of the wrong shape make pydantic warn on stderr; they are reported as failed attempts instead.
+    warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
+    return library

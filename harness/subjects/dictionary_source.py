@@ -1,0 +1,123 @@
+"""What SAEs and transcoders have in common: features that are latents of a dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from harness.errors import FeatureSourceError
+from harness.subjects.architecture import residual_projection, width_at
+from harness.subjects.dictionary import Dictionary, check_features
+from harness.subjects.protocol import Hookpoint, InterventionMode
+from harness.subjects.steering import changed_values, changing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from harness.subjects.protocol import SparseActivations
+
+__all__ = ["DictionarySource"]
+
+
+@dataclass(frozen=True, eq=False)
+class DictionarySource:
+    """Latents of a dictionary, read at ``hookpoint`` and written at ``hookpoint_out``.
+
+    Attributes:
+        dictionary: The weights.
+        hookpoint: Where hidden states are read.
+        hookpoint_out: Where an intervention adds its change.
+        identity: Plain data that determines every value, given the model.
+        projection: How a change at ``hookpoint_out`` enters the residual stream, [d_out, d_model], or None.
+    """
+
+    dictionary: Dictionary
+    hookpoint: Hookpoint
+    hookpoint_out: Hookpoint
+    identity: Mapping[str, Any]
+    projection: torch.Tensor | None
+
+    @classmethod
+    def on_model(
+        cls,
+        model: torch.nn.Module,
+        dictionary: Dictionary,
+        read: Hookpoint,
+        write: Hookpoint,
+        identity: Mapping[str, Any],
+    ) -> Self:
+        """Return the source bound to the places of ``model`` where it reads and writes.
+
+        Raises:
+            FeatureSourceError: If a width does not fit; the message names both numbers.
+        """
+        for hookpoint, width, verb in ((read, dictionary.d_in, "reads"), (write, dictionary.d_out, "writes")):
+            found = width_at(model, hookpoint)
+            if found != width:
+                raise FeatureSourceError(
+                    f"the feature source {verb} width {width}, but {hookpoint} of the model has width {found}",
+                    hint="check that the weights were trained on this model and at this hookpoint",
+                )
+        projection = residual_projection(model, write)
+        return cls(dictionary, read, write, dict(identity), projection)
+
+    @property
+    def n_features(self) -> int:
+        """Return the number of latents."""
+        return self.dictionary.n_features
+
+    @property
+    def d_in(self) -> int:
+        """Return the width of the hidden states read."""
+        return self.dictionary.d_in
+
+    def to(self, device: torch.device) -> Self:
+        """Return the source with its weights on ``device``."""
+        projection = None if self.projection is None else self.projection.to(device)
+        moved = self.dictionary.to(device)
+        return type(self)(moved, self.hookpoint, self.hookpoint_out, self.identity, projection)
+
+    def encode(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the latents [..., n_features] of hidden states [..., d_in]."""
+        return self.dictionary.encode(hidden)
+
+    def encode_features(self, hidden: torch.Tensor, features: Sequence[int]) -> torch.Tensor:
+        """Return the latents [..., k] of ``features`` only."""
+        return self.dictionary.encode_features(hidden, features)
+
+    def encode_sparse(self, hidden: torch.Tensor) -> SparseActivations:
+        """Return the positive latents of hidden states [N, d_in]; nothing is left out."""
+        return self.dictionary.encode_sparse(hidden)
+
+    def write_directions(self, features: Sequence[int]) -> torch.Tensor | None:
+        """Return the directions [k, d_model] the latents write to the residual stream, or None if they write to none.
+
+        Raises:
+            FeatureSourceError: If a feature is out of range.
+        """
+        chosen = check_features(features, self.n_features, where="features")
+        return None if self.projection is None else self.dictionary.w_dec[chosen] @ self.projection
+
+    def intervene(
+        self, model: torch.nn.Module, features: Sequence[int], mode: InterventionMode, strength: float
+    ) -> AbstractContextManager[None]:
+        """Return a context in which the latents have other values; see ``harness.subjects.steering``.
+
+        Raises:
+            FeatureSourceError: If a feature is out of range.
+        """
+        chosen = check_features(sorted(set(features)), self.n_features, where="features")
+        rows = self.dictionary.w_dec[chosen]
+
+        def change(hidden: torch.Tensor) -> torch.Tensor:
+            if mode is InterventionMode.ADD:  # needs no value, which saves encoding
+                delta = torch.full((*hidden.shape[:-1], len(chosen)), strength, device=hidden.device)
+            else:
+                values = self.dictionary.encode_features(hidden, chosen)
+                delta = changed_values(values, mode, strength) - values
+            return (delta @ rows) * self.dictionary.output_scale(hidden)
+
+        return changing(model, read=self.hookpoint, write=self.hookpoint_out, change=change)

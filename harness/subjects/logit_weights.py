@@ -1,0 +1,69 @@
+"""Which tokens a feature's write direction promotes, by the direct path to the logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.errors import FeatureSourceError, SubjectError
+from harness.subjects.architecture import block_paths, text_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.subjects.model import SubjectModel
+    from harness.subjects.protocol import FeatureSource
+
+__all__ = ["norm_weight", "top_logit_tokens"]
+
+
+@torch.inference_mode()
+def top_logit_tokens(
+    model: SubjectModel, source: FeatureSource, features: Sequence[int], k: int
+) -> list[tuple[str, ...]]:
+    """Return, per feature, the ``k`` tokens whose logits its direction raises most: the top of ``W_U (g * d)``.
+
+    ``g`` is the weight of the final norm, per element; the norm's division by the stream's scale is the same for all
+    tokens and left out, as are later layers (the direct path only).
+
+    Raises:
+        FeatureSourceError: If the source writes no direction to the residual stream, or a feature is out of range.
+    """
+    directions = source.write_directions(features)
+    if directions is None:
+        raise FeatureSourceError(f"a {source.kind} at {source.hookpoint} writes no direction to the residual stream")
+    hf: Any = model.model
+    unembedding: torch.Tensor = hf.get_output_embeddings().weight
+    # Some vocabularies are padded beyond the tokenizer's.
+    n_tokens = min(int(unembedding.shape[0]), len(model.tokenizer))
+    folded = directions.to(model.device) * norm_weight(_final_norm(hf), model.d_model).to(model.device)
+    logits = folded @ unembedding[:n_tokens].float().T
+    top = logits.topk(min(k, n_tokens), dim=-1).indices.tolist()
+    return [tuple(str(model.tokenizer.decode([token])) for token in row) for row in top]
+
+
+def norm_weight(norm: torch.nn.Module, width: int) -> torch.Tensor:
+    """Return a norm's factor per element, float32 [width], measured on the norm itself.
+
+    Families differ in what they store (Gemma keeps the weight minus one), not in what they do: a probe of alternating
+    1 and -1 has mean 0 and scale 1, so that the output is the probe times the weight, plus a bias that a zero input
+    shows.
+    """
+    parameter = next(norm.parameters(), torch.zeros(0))
+    probe = torch.ones(width, dtype=parameter.dtype, device=parameter.device)
+    probe[1::2] = -1
+    with torch.no_grad():
+        measured: torch.Tensor = (norm(probe).float() - norm(torch.zeros_like(probe)).float()) * probe.float()
+    return measured
+
+
+def _final_norm(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the norm beside the list of blocks, whatever it is called."""
+    parent, _, _ = block_paths(model)[0].rpartition(".")[0].rpartition(".")
+    width = int(text_config(model).hidden_size)
+    for module in reversed(list(model.get_submodule(parent).children())):
+        weight = getattr(module, "weight", None)
+        if "norm" in type(module).__name__.lower() and isinstance(weight, torch.Tensor) and weight.numel() == width:
+            return module
+    raise SubjectError(f"no final norm beside the blocks of {type(model).__name__}")

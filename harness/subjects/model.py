@@ -1,0 +1,216 @@
+"""Subject models: loading them, and reading their hidden states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from harness.errors import SubjectError, UnknownNameError
+from harness.materials.checkpoint import Checkpoint, open_checkpoint
+from harness.materials.digests import path_digest
+from harness.materials.errors import MissingMaterialError
+from harness.materials.store import is_published
+from harness.progress import SILENT
+from harness.subjects.architecture import text_config
+from harness.subjects.gguf import convert_gguf, converted_folder, is_gguf
+from harness.subjects.hooks import read_hidden_states
+from harness.subjects.identity import model_identity_of
+from harness.subjects.quiet import quiet_transformers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from harness.config.schema import ModelConfig
+    from harness.progress import Progress
+    from harness.subjects.protocol import Hookpoint
+
+__all__ = ["SubjectModel", "load_model", "load_tokenizer", "model_identity", "require_bos"]
+
+_DTYPES = ("bfloat16", "float16", "float32")
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectModel:
+    """The language model being interpreted, in evaluation mode and without gradients.
+
+    Attributes:
+        model: The Hugging Face causal language model.
+        tokenizer: Its tokenizer.
+        identity: Plain data that determines its hidden states.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    identity: Mapping[str, Any]
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def d_model(self) -> int:
+        """Return the width of the residual stream."""
+        return int(text_config(self.model).hidden_size)
+
+    @torch.inference_mode()
+    def hidden_states(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None, hookpoints: Sequence[Hookpoint]
+    ) -> dict[Hookpoint, torch.Tensor]:
+        """Return the hidden states [B, T, d] at each hookpoint, in the model's own type.
+
+        One forward pass, which ends at the last module needed; the language-model head is not run.
+
+        Args:
+            input_ids: Token ids [B, T], padded on the right where rows differ in length.
+            attention_mask: 1 for tokens and 0 for padding [B, T], or None if there is no padding.
+            hookpoints: Where to read.
+
+        Raises:
+            SubjectError: If the model has no such module.
+        """
+        mask = None if attention_mask is None else attention_mask.to(self.device)
+        inputs = {"input_ids": input_ids.to(self.device), "attention_mask": mask, "use_cache": False}
+        return read_hidden_states(self.model, hookpoints, **inputs)
+
+
+def load_model(config: ModelConfig, cache: Path, progress: Progress = SILENT) -> SubjectModel:
+    """Return the subject model of ``config``, ready to read.
+
+    Args:
+        config: Which model, in which type, on which device.
+        cache: Root of the cache, for materials and converted GGUF files.
+        progress: Where fetching and converting are shown.
+
+    Raises:
+        SubjectError: If it does not exist, is no causal language model, or the device is not there.
+        MaterialError: If a material cannot be fetched or has another digest.
+        UnknownNameError: If the type or the device is unknown.
+    """
+    device, dtype = _device(config.device), _dtype(config.dtype)
+    checkpoint = _open(config, cache, progress)
+    tokenizer = _tokenizer(config, checkpoint)
+    try:
+        with quiet_transformers():
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                checkpoint.name,
+                revision=checkpoint.revision or "main",
+                dtype=dtype,
+                trust_remote_code=config.trust_remote_code,
+            )
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise _load_error(config, error) from error
+    model.requires_grad_(requires_grad=False)
+    return SubjectModel(model.to(device).eval(), tokenizer, model_identity(config, cache))
+
+
+def load_tokenizer(config: ModelConfig, cache: Path, progress: Progress = SILENT) -> PreTrainedTokenizerBase:
+    """Return the subject model's tokenizer, without loading the model (a GGUF is converted as a whole the first time).
+
+    Raises:
+        SubjectError: If there is none.
+        MaterialError: If a material cannot be fetched or has another digest.
+    """
+    return _tokenizer(config, _open(config, cache, progress))
+
+
+def model_identity(config: ModelConfig, cache: Path) -> dict[str, Any]:  # noqa: ARG001  -- part of the agreed interface
+    """Return plain data that determines the model's hidden states, without loading it: weights and type.
+
+    Raises:
+        SubjectError: If the model does not exist.
+        UnknownNameError: If the type is unknown.
+    """
+    _dtype(config.dtype)
+    try:
+        return model_identity_of(config)
+    except MissingMaterialError as error:
+        raise _missing(config, error) from error
+
+
+def require_bos(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id of the tokenizer's beginning-of-sequence token.
+
+    Raises:
+        SubjectError: If it has none.
+    """
+    if isinstance(tokenizer.bos_token_id, int):
+        return tokenizer.bos_token_id
+    hint = "set corpus.tokens.bos=none if the model was trained without one"
+    raise SubjectError("the tokenizer has no beginning-of-sequence token to prepend", hint=hint)
+
+
+def _open(config: ModelConfig, cache: Path, progress: Progress) -> Checkpoint:
+    if config.sha256 is not None:
+        converted = converted_folder(config.sha256.strip().lower(), _checked_dtype(config.dtype), cache)
+        if is_published(converted):
+            return Checkpoint(str(converted))
+    try:
+        checkpoint = open_checkpoint(config.path, config.revision, config.sha256, cache=cache, progress=progress)
+    except MissingMaterialError as error:
+        raise _missing(config, error) from error
+    local = checkpoint.local
+    if local is None or local.is_dir():
+        return checkpoint
+    if not is_gguf(local):
+        hint = "give a hub id, a folder with config.json, or a .gguf file"
+        raise SubjectError("neither a model folder nor a GGUF file", where=config.path, hint=hint)
+    return Checkpoint(str(convert_gguf(local, path_digest(local), _checked_dtype(config.dtype), cache, progress)))
+
+
+def _tokenizer(config: ModelConfig, checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    try:
+        with quiet_transformers():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                checkpoint.name, revision=checkpoint.revision or "main", trust_remote_code=config.trust_remote_code
+            )
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise _load_error(config, error) from error
+    return tokenizer
+
+
+def _missing(config: ModelConfig, error: MissingMaterialError) -> SubjectError:
+    hint = "give a hub id, a folder with config.json and weights, or a .gguf file"
+    return SubjectError(f"the subject model does not exist: {error.what}", where=config.path, hint=hint)
+
+
+def _load_error(config: ModelConfig, error: Exception) -> SubjectError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    hint = "give a causal language model: a hub id, a folder with config.json and weights, or a .gguf file"
+    if "trust_remote_code" in str(error):
+        reason = "its repository brings code of its own, which is not run unasked"
+        hint = "read that code, then set subject.model.trust_remote_code=true"
+    elif "Unrecognized configuration class" in str(error):
+        reason = "not a causal language model"
+    return SubjectError(f"the subject model cannot be loaded: {reason}", where=config.path, hint=hint)
+
+
+def _checked_dtype(name: str) -> str:
+    if name not in _DTYPES:
+        raise UnknownNameError("dtype", name, _DTYPES, where="subject.model.dtype")
+    return name
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, _checked_dtype(name))
+    return dtype
+
+
+def _device(name: str) -> torch.device:
+    kind, _, index = name.partition(":")
+    if kind not in _DEVICES or (index and not index.isdigit()):
+        raise UnknownNameError("device", name, _DEVICES, where="subject.model.device")
+    backend = getattr(torch, kind)
+    n_devices = 1 if kind == "cpu" else backend.device_count() if backend.is_available() else 0
+    if int(index or 0) >= n_devices:
+        raise SubjectError(
+            f"device '{name}' is not there ({n_devices} of its kind)", hint="set subject.model.device=cpu"
+        )
+    return torch.device(name)

@@ -1,0 +1,123 @@
+"""The one implementation of interventions: a change added at a hookpoint while the model runs, generation included.
+
+With a feature's value ``f`` and its new value ``f'`` the hidden state ``x`` becomes ``x + (f' - f) d``, ``d`` being
+what the feature writes; whatever the feature source does not explain of ``x`` stays as it was. The first token of every
+row (and padding before it) is left alone: it is an attention sink, and changing it breaks the model rather than
+steering it. It is known by its absolute position, so that the one token of each cached decoding step is not mistaken
+for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.errors import SubjectError
+from harness.subjects.hooks import on_hookpoint
+from harness.subjects.protocol import InterventionMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.subjects.protocol import Hookpoint
+
+__all__ = ["changed_values", "changing"]
+
+
+def changed_values(values: torch.Tensor, mode: InterventionMode, strength: float) -> torch.Tensor:
+    """Return the new feature values for the old ones, as a new tensor."""
+    if mode is InterventionMode.ADD:
+        return values + strength
+    if mode is InterventionMode.SET:
+        return torch.full_like(values, strength)
+    if mode is InterventionMode.SCALE:
+        return values * strength
+    return torch.zeros_like(values)
+
+
+@contextmanager
+def changing(
+    model: torch.nn.Module,
+    *,
+    read: Hookpoint,
+    write: Hookpoint,
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> Iterator[None]:
+    """Hold a context in which every forward of ``model`` has ``change(x_read)`` added at ``write``.
+
+    ``change`` takes the hidden states [B, T, d] at ``read`` and returns float32 [B, T, d_write]; the sum is made in
+    float32 and given back in the model's own type, as a new tensor. Contexts may be nested; the inner one reads what
+    the outer one wrote.
+
+    Raises:
+        SubjectError: If a module does not exist, or runs outside a forward pass of the model.
+    """
+    positions = _FirstTokens()
+    pending: list[torch.Tensor] = []
+
+    def remember(hidden: torch.Tensor) -> None:
+        pending[:] = [change(hidden)]
+
+    def add(hidden: torch.Tensor) -> torch.Tensor:
+        if read != write and not pending:
+            raise SubjectError(f"'{write}' runs before '{read}', so nothing can be carried from one to the other")
+        delta = change(hidden) if read == write else pending.pop()
+        changed = (hidden.float() + delta).to(hidden.dtype)
+        return torch.where(positions.mask(hidden)[..., None], hidden, changed)
+
+    with ExitStack() as hooks:
+        hooks.enter_context(positions.watching(model))
+        if read != write:
+            hooks.enter_context(on_hookpoint(model, read, remember))
+        hooks.enter_context(on_hookpoint(model, write, add))
+        yield
+
+
+class _FirstTokens:
+    """Knows which positions [B, T] of the running forward hold a row's first token, or padding before it."""
+
+    def __init__(self) -> None:
+        self._mask: torch.Tensor | None = None
+
+    @contextmanager
+    def watching(self, model: torch.nn.Module) -> Iterator[None]:
+        """Hold a context in which every forward of ``model`` (or of the base model alone) is looked at first."""
+        base = getattr(model, "base_model", model)
+        signature = inspect.signature(base.forward)
+
+        def before(_module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._mask = _first_tokens(signature.bind_partial(*args, **kwargs).arguments)
+
+        handle = base.register_forward_pre_hook(before, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def mask(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the mask for hidden states [B, T, d], true where they must stay as they are."""
+        if self._mask is None or self._mask.shape != hidden.shape[:-1]:
+            raise SubjectError(
+                f"hidden states of shape {tuple(hidden.shape)} do not line up with the tokens of the input"
+            )
+        return self._mask.to(hidden.device)
+
+
+def _first_tokens(arguments: dict[str, Any]) -> torch.Tensor:
+    inputs = arguments.get("input_ids")
+    inputs = arguments.get("inputs_embeds") if inputs is None else inputs
+    if not isinstance(inputs, torch.Tensor):
+        raise SubjectError("a forward pass without input_ids or inputs_embeds cannot be steered")
+    n_rows, n_tokens = inputs.shape[:2]
+    cache = arguments.get("past_key_values")
+    # Positions are counted from the start of the sequence: a decoding step of a cached generation begins late.
+    start = int(cache.get_seq_length()) if cache is not None else 0
+    position = torch.arange(start, start + n_tokens, device=inputs.device).expand(n_rows, -1)
+    attention = arguments.get("attention_mask")
+    first = torch.zeros(n_rows, 1, dtype=torch.long, device=inputs.device)
+    if isinstance(attention, torch.Tensor) and attention.ndim == 2:  # noqa: PLR2004  -- [B, T], not a prepared 4-D mask
+        first = (attention != 0).long().argmax(dim=1, keepdim=True)
+    return position <= first

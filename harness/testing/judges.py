@@ -1,0 +1,170 @@
+"""Judges without a model: scripted, answering by a rule, and failing."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+from harness.identity import fingerprint, plain
+from harness.llm.protocol import (
+    Capabilities,
+    Completion,
+    CompletionRequest,
+    PromptLogprobs,
+    PromptLogprobsRequest,
+    Spending,
+    TokenAlternatives,
+)
+from harness.outcome import Outcome, Usage
+from harness.seeding import generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["FailingJudge", "OracleJudge", "ScriptedJudge", "last_message"]
+
+_CHARACTERS_PER_TOKEN = 4
+_SURE = 0.9  # P of the answer given, where the oracle grades
+
+
+class _FakeLLM:
+    """What all fake judges share: no endpoint, a counted usage, answers in an order of our choosing.
+
+    Args:
+        shuffle_completion: Let questions overtake each other by this seed, to show that order does not matter.
+    """
+
+    def __init__(self, *, logprobs: bool = True, shuffle_completion: int | None = None) -> None:
+        self._logprobs = logprobs
+        self._shuffle = shuffle_completion
+        self.requests: list[CompletionRequest] = []
+
+    @property
+    def role(self) -> str:
+        """Return ``judge``."""
+        return "judge"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return plain data naming the fake."""
+        return {"model": type(self).__name__}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the fake can do."""
+        return Capabilities(json_schema=True, choices=True, logprobs=self._logprobs, prompt_logprobs=False)
+
+    @property
+    def spending(self) -> Spending:
+        """Return nothing spent."""
+        return Spending()
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Return the fake's answer."""
+        self.requests.append(request)
+        place = len(self.requests)
+        if self._shuffle is not None:
+            for _ in range(int(generator(self._shuffle, "overtaking", place).integers(20))):
+                await asyncio.sleep(0)
+        return self._answer(request)
+
+    async def prompt_logprobs(self, request: PromptLogprobsRequest) -> PromptLogprobs:  # noqa: ARG002  -- the protocol's
+        """Return an error: no fake reads prompts."""
+        return PromptLogprobs(None, Outcome.ERROR, Usage(), error="a fake has no prompt log-probabilities")
+
+    async def start(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def _answer(self, request: CompletionRequest) -> Completion:
+        raise NotImplementedError
+
+
+class ScriptedJudge(_FakeLLM):
+    """Gives the replies it was given, in the order it is asked, over and over; a Completion is returned as it is."""
+
+    def __init__(self, replies: Sequence[str | Completion], *, logprobs: bool = False) -> None:
+        super().__init__(logprobs=logprobs)
+        self._replies = tuple(replies)
+
+    def _answer(self, request: CompletionRequest) -> Completion:
+        reply = self._replies[(len(self.requests) - 1) % len(self._replies)]
+        return reply if isinstance(reply, Completion) else Completion(reply, Outcome.OK, usage_of(request, reply))
+
+
+class OracleJudge(_FakeLLM):
+    """Answers by a rule, wrongly at a set rate.
+
+    Args:
+        rule: From a request to the answer: a bool for yes/no, a sequence of bools for a 0/1 list.
+        error_rate: Share of answers turned round, drawn from the request itself and so the same in any order.
+        seed: Of those draws.
+        logprobs: Whether answers are graded.
+        shuffle_completion: Let questions overtake each other by this seed.
+    """
+
+    def __init__(
+        self,
+        rule: Callable[[CompletionRequest], bool | Sequence[bool]],
+        *,
+        error_rate: float = 0.0,
+        seed: int = 0,
+        logprobs: bool = True,
+        shuffle_completion: int | None = None,
+    ) -> None:
+        super().__init__(logprobs=logprobs, shuffle_completion=shuffle_completion)
+        self._rule = rule
+        self._error_rate = error_rate
+        self._seed = seed
+
+    def _answer(self, request: CompletionRequest) -> Completion:
+        rng = generator(self._seed, "oracle", fingerprint(plain(request)))
+        ruled = self._rule(request)
+        if not isinstance(ruled, bool):
+            flags = [bool(flag) != bool(rng.random() < self._error_rate) for flag in ruled]
+            reply = str([int(flag) for flag in flags])
+            return Completion(reply, Outcome.OK, usage_of(request, reply))
+        flag = ruled != bool(rng.random() < self._error_rate)
+        yes, no = request.choices or ("Yes", "No")
+        # A little noise in the grade, so that a graded score does not live on ties.
+        p_yes = min(0.99, max(0.01, (_SURE if flag else 1 - _SURE) + float(rng.uniform(-0.05, 0.05))))
+        reply = yes if flag else no
+        graded = {yes: math.log(p_yes), no: math.log(1 - p_yes)}
+        logprobs = (TokenAlternatives(reply, graded[reply], graded),) if self._logprobs else None
+        return Completion(reply, Outcome.OK, usage_of(request, reply), logprobs=logprobs)
+
+
+class FailingJudge(_FakeLLM):
+    """Passes questions on to another judge, but lets a drawn share of them fail with ``outcome``.
+
+    With ``Outcome.UNPARSED`` the reply is OK and means nothing, which is for the scorer to notice.
+    """
+
+    def __init__(self, inner: _FakeLLM, *, outcome: Outcome, share: float = 1.0, seed: int = 0) -> None:
+        super().__init__(logprobs=inner.capabilities.logprobs)
+        self._inner = inner
+        self._outcome = outcome
+        self._share = share
+        self._seed = seed
+
+    def _answer(self, request: CompletionRequest) -> Completion:
+        first = fingerprint(plain(request.messages[:2]))  # a re-ask fares as the question did
+        if generator(self._seed, "failing", first).random() >= self._share:
+            return self._inner._answer(request)  # noqa: SLF001  -- one of us
+        if self._outcome is Outcome.UNPARSED:
+            return Completion("lorem ipsum", Outcome.OK, usage_of(request, "lorem ipsum"))
+        return Completion(None, self._outcome, usage_of(request, ""), error=f"made to end as {self._outcome}")
+
+
+def last_message(request: CompletionRequest) -> str:
+    """Return the last user message of ``request``, where the example stands."""
+    return next((message.content for message in reversed(request.messages) if message.role == "user"), "")
+
+
+def usage_of(request: CompletionRequest, reply: str) -> Usage:
+    """Return one call's usage, at four characters a token, free of charge."""
+    characters = sum(len(message.content) for message in request.messages)
+    return Usage(1, characters // _CHARACTERS_PER_TOKEN, max(1, len(reply) // _CHARACTERS_PER_TOKEN), 0.0)
