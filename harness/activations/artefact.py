@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -38,6 +39,8 @@ META = "meta.json"
 USED = "last_used"
 PARTIAL = ".partial-"
 _LOCK = ".lock"
+_CACHE_ERRORS = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST, errno.EPERM, errno.EROFS)
+_CACHE_HINT = "choose a folder you can write with paths.cache or HARNESS_CACHE, and see that the disk is not full"
 _VERIFY_AT_OPEN_BYTES = 64 << 20
 
 
@@ -47,7 +50,21 @@ def building(final: Path) -> Iterator[Path]:
 
     The builder holds a lock that the kernel releases when its process ends, however it ends, so the remains of a dead
     builder are told from the work of a living one. If another process was first, its artefact stays and ours goes.
+
+    Raises:
+        MaterialError: If the cache cannot be written, or its disk is full.
     """
+    try:
+        with _building(final) as partial:
+            yield partial
+    except OSError as error:
+        if error.errno not in _CACHE_ERRORS:
+            raise
+        raise MaterialError(f"cannot write the cache: {error.strerror}", where=str(final), hint=_CACHE_HINT) from error
+
+
+@contextmanager
+def _building(final: Path) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     remove_dead_partials(final.parent)
     partial = final.parent / f"{PARTIAL}{final.name}-{os.getpid()}-{os.urandom(4).hex()}"

@@ -31,8 +31,15 @@ _FLOAT16_SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
 class _Run:
     """A sorted run on disk. A key is ``feature * n_tokens + position``."""
 
-    keys: np.ndarray
-    values: np.ndarray
+    keys: Path
+    values: Path
+
+    def between(self, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return copies of the keys from ``bounds[0]`` up to before ``bounds[1]``, and their values."""
+        # Mapped anew each time, so that pages already merged do not stay in memory.
+        keys, values = (np.load(path, mmap_mode="r") for path in (self.keys, self.values))
+        span = slice(*np.searchsorted(keys, bounds))
+        return np.array(keys[span]), np.array(values[span])
 
 
 class ActivationWriter:
@@ -142,7 +149,7 @@ class ActivationWriter:
         paths = folder / f"{stem}.keys.npy", folder / f"{stem}.values.npy"
         for path, array in zip(paths, (keys, values), strict=True):
             np.save(path, array[order])
-        self._runs.append(_Run(*(np.load(path, mmap_mode="r") for path in paths)))
+        self._runs.append(_Run(*paths))
 
     def _merged(self, indptr: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield all entries in order, in blocks of whole features that are about one run long."""
@@ -157,9 +164,9 @@ class ActivationWriter:
 
     def _block(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         bounds = np.array([first, last], dtype=np.int64) * self._n_tokens
-        spans = [(run, slice(*np.searchsorted(run.keys, bounds))) for run in self._runs]
-        keys = np.concatenate([run.keys[span] for run, span in spans])
-        values = np.concatenate([run.values[span] for run, span in spans])
+        parts = [run.between(bounds) for run in self._runs]
+        keys = np.concatenate([keys for keys, _ in parts])
+        values = np.concatenate([values for _, values in parts])
         order = np.argsort(keys)
         keys = keys[order]
         twice = np.flatnonzero(np.diff(keys) == 0)

@@ -36,7 +36,13 @@ def cache(arguments: argparse.Namespace) -> int:
     write_table(
         ("kind", "fingerprint", "MiB", "last used", "what"),
         [
-            (found.kind, found.fingerprint[:12], f"{found.bytes / _MIB:.1f}", f"{found.last_used:%Y-%m-%d}", found.summary)
+            (
+                found.kind,
+                found.fingerprint[:12],
+                f"{found.bytes / _MIB:.1f}",
+                f"{found.last_used:%Y-%m-%d}",
+                found.summary,
+            )
             for found in artefacts
         ],
     )
@@ -52,7 +58,7 @@ def _facts(found: Artefact) -> dict[str, Any]:
         "fingerprint": found.fingerprint,
         "path": str(found.path),
         "bytes": found.bytes,
-        "created": found.created.isoformat() if found.created else None,
+        "created": found.created.isoformat(),
         "last_used": found.last_used.isoformat(),
         "summary": found.summary,
     }

@@ -34,6 +34,8 @@ def disabled_plugins(options: Iterable[str]) -> list[str]:
     names = []
     for option in options:
         if not option.startswith(_OFF) or option == _OFF:
-            raise ConfigError(f"'{option}' is no plugin option", where="-p", hint="write -p no:NAME to leave a plugin out")
+            raise ConfigError(
+                f"'{option}' is no plugin option", where="-p", hint="write -p no:NAME to leave a plugin out"
+            )
         names.append(option.removeprefix(_OFF))
     return names

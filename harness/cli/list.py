@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.kinds import disabled_plugins
-from harness.cli.output import write, write_json, write_table
-from harness.config.paths import conf_dir
+from harness.cli.output import warn_of_broken, write, write_json, write_table
 from harness.registry.catalogue import load_catalogue
+from harness.registry.kinds import KINDS
+from harness.text import for_terminal
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from harness.registry.catalogue import Catalogue
 
 __all__ = ["list_things"]
 
+_LINE = 1000
+
 
 def list_things(arguments: argparse.Namespace) -> int:
     """List what is registered of one kind, the plugins, or the configuration options; return the exit code."""
-    if arguments.what in {"experiments", "configs"}:
-        _list_options(arguments)
-        return 0
     catalogue = load_catalogue(disabled_plugins(arguments.plugins))
     if arguments.what == "plugins":
-        _list_plugins(catalogue, as_json=arguments.json)
+        _list_plugins(_plugins(catalogue), as_json=arguments.json)
         return 0
-    entries = [_entry(catalogue, arguments.what, name) for name in catalogue.names(arguments.what)]
-    if arguments.json:
-        write_json(entries)
-        return 0
-    write_table(
-        ("name", "version", "from", "summary"),
-        [(e["name"], str(e["version"]), f"{e['distribution']} {e['distribution_version']}", e["summary"]) for e in entries],
-    )
-    _warn_of_broken(catalogue)
+    warn_of_broken(catalogue)
+    if arguments.what in {"experiments", "configs"}:
+        _list_options(catalogue, experiments=arguments.what == "experiments", as_json=arguments.json)
+    else:
+        _list_registered(catalogue, arguments.what, as_json=arguments.json)
     return 0
 
 
+def _list_registered(catalogue: Catalogue, kind: str, *, as_json: bool) -> None:
+    entries = [_entry(catalogue, kind, name) for name in catalogue.names(kind)]
+    if as_json:
+        write_json(entries)
+        return
+    write_table(
+        ("name", "version", "from", "summary"),
+        [
+            (e["name"], str(e["version"]), f"{e['distribution']} {e['distribution_version']}", e["summary"])
+            for e in entries
+        ],
+    )
+
+
 def _entry(catalogue: Catalogue, kind: str, name: str) -> dict[str, Any]:
-    registered = catalogue.get(kind, name)
+    registered = catalogue.of_kind(kind)[name]
     spec: Any = registered.spec
     entry = {
         "name": name,
@@ -54,57 +64,83 @@ def _entry(catalogue: Catalogue, kind: str, name: str) -> dict[str, Any]:
     if kind == "scorers":
         entry["primary_metric"] = spec.primary_metric
         entry["metrics"] = [metric.name for metric in spec.metrics]
-        entry["needs"] = sorted(spec.needs)
+        entry["needs"] = sorted(need.value for need in spec.needs)
     return entry
 
 
-def _list_plugins(catalogue: Catalogue, *, as_json: bool) -> None:
+def _plugins(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Return every plugin with its status. One that loads and whose hook fails is listed as broken."""
+    failed = {(record.distribution, record.name) for record in catalogue.broken}
     working = [
-        {"name": p.name, "distribution": p.distribution, "version": p.version, "status": "ok"} for p in catalogue.plugins
+        {
+            "name": origin.name,
+            "distribution": origin.distribution,
+            "version": origin.version,
+            "status": "ok",
+            "provides": _provided(catalogue, origin.distribution, origin.name),
+        }
+        for origin in catalogue.plugins
+        if (origin.distribution, origin.name) not in failed
     ]
     broken = [
         {
-            "name": p.name,
-            "distribution": p.distribution,
-            "version": p.version,
+            "name": record.name,
+            "distribution": record.distribution,
+            "version": record.version,
             "status": "broken",
-            "stage": p.stage,
-            "traceback": p.traceback,
+            "stage": record.stage,
+            "traceback": record.traceback,
+            "provides": _provided(catalogue, record.distribution, record.name),
         }
-        for p in catalogue.broken
+        for record in catalogue.broken
     ]
-    disabled = [{"name": name, "status": "disabled"} for name in catalogue.disabled]
+    disabled = [
+        {
+            "name": origin.name,
+            "distribution": origin.distribution,
+            "version": origin.version,
+            "status": "disabled",
+            "provides": [],
+        }
+        for origin in catalogue.disabled
+    ]
+    return [*working, *broken, *disabled]
+
+
+def _provided(catalogue: Catalogue, distribution: str, plugin: str) -> list[str]:
+    return [
+        f"{kind.name} {name}"
+        for kind in KINDS
+        for name, registered in catalogue.of_kind(kind.name).items()
+        if (registered.distribution, registered.plugin) == (distribution, plugin)
+    ]
+
+
+def _list_plugins(plugins: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        write_json([*working, *broken, *disabled])
+        write_json(plugins)
         return
-    rows = [(p["name"], p["status"], f"{p['distribution']} {p['version']}") for p in (*working, *broken)]
-    write_table(("plugin", "status", "from"), [*rows, *((p["name"], p["status"], "") for p in disabled)])
-    for plugin in catalogue.broken:
-        write(f"\n{plugin.name} (broken at {plugin.stage}):\n{plugin.traceback.rstrip()}")
+    write_table(
+        ("plugin", "status", "from", "provides"),
+        [(p["name"], p["status"], f"{p['distribution']} {p['version']}", ", ".join(p["provides"])) for p in plugins],
+    )
+    for plugin in plugins:
+        if plugin["status"] == "broken":
+            write(f"\n{for_terminal(plugin['name'])} is broken at {plugin['stage']}:")
+            for line in plugin["traceback"].splitlines():
+                write(f"  {for_terminal(line, limit=_LINE)}")
 
 
-def _warn_of_broken(catalogue: Catalogue) -> None:
-    if catalogue.broken:
-        names = ", ".join(plugin.name for plugin in catalogue.broken)
-        write(f"\nbroken plugins: {names} (`harness list plugins` shows why)")
+def _list_options(catalogue: Catalogue, *, experiments: bool, as_json: bool) -> None:
+    from harness.config.options import list_options
 
-
-def _list_options(arguments: argparse.Namespace) -> None:
-    """List the YAML options of the shipped groups with the comment each begins with."""
-    folder = conf_dir()
-    options = []
-    for path in sorted(folder.glob("*/*.yaml")):
-        group = path.parent.name
-        if arguments.what == "configs" or group == "experiment":
-            options.append({"group": group, "name": path.stem, "summary": _first_comment(path.read_text("utf-8"))})
-    if arguments.json:
+    options = [option for option in list_options(catalogue) if not experiments or option.group == "experiment"]
+    if as_json:
         write_json(options)
-    elif arguments.what == "experiments":
-        write_table(("name", "summary"), [(o["name"], o["summary"]) for o in options])
+    elif experiments:
+        write_table(("name", "summary"), [(option.name, option.summary) for option in options])
     else:
-        write_table(("group", "name", "summary"), [(o["group"], o["name"], o["summary"]) for o in options])
-
-
-def _first_comment(text: str) -> str:
-    comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#") and "@package" not in line]
-    return re.split(r"(?<=[.:;])\s", comments[0])[0] if comments else ""
+        write_table(
+            ("group", "name", "from", "summary"),
+            [(option.group, option.name, option.distribution, option.summary) for option in options],
+        )

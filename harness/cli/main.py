@@ -35,13 +35,16 @@ exit codes: 0 success, 1 failure, 2 a mistake in the command or configuration, 3
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
+    debug = "--debug" in arguments or os.environ.get("HARNESS_DEBUG", "0") not in {"", "0"}
     try:
         code = _dispatch([argument for argument in arguments if argument != "--debug"])
+        sys.stdout.flush()
     except HarnessError as error:
         code = _say_error(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:
-        code = _say_error("interrupted; run the same command again to go on where it stopped", _INTERRUPTED, debug=False)
+        code = _say_error(
+            "interrupted; run the same command again to go on where it stopped", _INTERRUPTED, debug=False
+        )
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -135,7 +138,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 def _add_disable(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-p", action="append", default=[], dest="plugins", metavar="no:NAME", help="leave a plugin out (may be repeated)"
+        "-p",
+        action="append",
+        default=[],
+        dest="plugins",
+        metavar="no:NAME",
+        help="leave a plugin out (may be repeated)",
     )
 
 

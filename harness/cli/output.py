@@ -12,7 +12,11 @@ from harness.text import for_terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["write", "write_json", "write_table"]
+    from harness.registry.catalogue import Catalogue
+
+__all__ = ["warn_of_broken", "write", "write_error", "write_json", "write_note", "write_table"]
+
+_LINE = 2000
 
 
 def write(text: str) -> None:
@@ -31,3 +35,19 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
         write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def write_note(text: str) -> None:
+    """Write one line to standard error."""
+    sys.stderr.write(f"harness: {for_terminal(text, limit=_LINE)}\n")
+
+
+def write_error(message: str) -> None:
+    """Write an error as one line to standard error."""
+    write_note(f"error: {message}")
+
+
+def warn_of_broken(catalogue: Catalogue) -> None:
+    """Write one line to standard error for every plugin that does not work."""
+    for record in catalogue.broken:
+        write_note(f"warning: {record}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from harness.cli.kinds import SHOWABLE, disabled_plugins
-from harness.cli.output import write, write_json, write_table
+from harness.cli.output import warn_of_broken, write, write_json, write_table
 from harness.identity import plain
 from harness.registry.catalogue import load_catalogue
 
@@ -23,7 +23,9 @@ __all__ = ["show"]
 def show(arguments: argparse.Namespace) -> int:
     """Show everything known of one registered thing; return the exit code."""
     kind = SHOWABLE[arguments.kind]
-    registered = load_catalogue(disabled_plugins(arguments.plugins)).get(kind, arguments.name)
+    catalogue = load_catalogue(disabled_plugins(arguments.plugins))
+    warn_of_broken(catalogue)
+    registered = catalogue.get(kind, arguments.name)
     facts = _facts(registered)
     if arguments.json:
         write_json(facts)
@@ -44,7 +46,7 @@ def _facts(registered: Registered[Spec]) -> dict[str, Any]:
         "citation": spec.citation,
         "requires_extra": spec.requires_extra,
         "description": inspect.getdoc(config) or "",
-        "parameters": [_parameter(found) for found in dataclasses.fields(config)],
+        "parameters": _parameters(config),
     }
     for name in ("metrics", "primary_metric", "needs", "needs_llm", "rank"):
         if hasattr(spec, name):
@@ -52,12 +54,23 @@ def _facts(registered: Registered[Spec]) -> dict[str, Any]:
     return facts
 
 
-def _parameter(found: dataclasses.Field[Any]) -> dict[str, Any]:
-    default: Any = found.default
-    if default is dataclasses.MISSING:
-        default = found.default_factory() if found.default_factory is not dataclasses.MISSING else "???"
-    kind = found.type if isinstance(found.type, str) else getattr(found.type, "__name__", str(found.type))
-    return {"name": found.name, "type": kind, "default": plain(default)}
+def _parameters(config: type, prefix: str = "") -> list[dict[str, Any]]:
+    """Return the parameters of a dataclass, nested ones by their dotted name."""
+    hints = get_type_hints(config)
+    found = []
+    for parameter in dataclasses.fields(config):
+        kind = hints[parameter.name]
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            found += _parameters(kind, f"{prefix}{parameter.name}.")
+            continue
+        default: Any = "???"
+        if parameter.default is not dataclasses.MISSING:
+            default = parameter.default
+        elif parameter.default_factory is not dataclasses.MISSING:
+            default = parameter.default_factory()
+        name = kind.__name__ if isinstance(kind, type) else str(kind)
+        found.append({"name": f"{prefix}{parameter.name}", "type": name, "default": plain(default)})
+    return found
 
 
 def _write(kind: str, facts: dict[str, Any]) -> None:
@@ -75,7 +88,10 @@ def _write(kind: str, facts: dict[str, Any]) -> None:
         write(f"\n{facts['description']}")
     if facts["parameters"]:
         write("")
-        rows = [(p["name"], p["type"], "(needed)" if p["default"] == "???" else str(p["default"])) for p in facts["parameters"]]
+        rows = [
+            (p["name"], p["type"], "(needed)" if p["default"] == "???" else str(p["default"]))
+            for p in facts["parameters"]
+        ]
         write_table(("parameter", "type", "default"), rows)
     if "metrics" in facts:
         write("")

@@ -2,66 +2,148 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
-from harness.config.schema import RunConfig
-from harness.errors import ConfigError, HarnessError, UnknownNameError, closest
+from harness.config.options import option_names
+from harness.config.parameters import defaults_of, said, unknown_key
+from harness.errors import ConfigError, HarnessError, PluginError, UnknownNameError
+from harness.registry.kinds import KINDS
 
-__all__ = ["HYDRA_ERRORS", "translate"]
+if TYPE_CHECKING:
+    from harness.registry.catalogue import Catalogue
+
+__all__ = ["COMPOSITION_ERRORS", "HYDRA_ERRORS", "translate"]
 
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
-"""What composition can raise."""
+"""What Hydra and OmegaConf raise on purpose."""
 
-_OVERRIDE = re.compile(r"Could not override '(?P<key>[^']+)'")
-_GROUP = re.compile(r"Could not override '(?P<group>[^'@]+)(?:@[^']*)?'\.?\s+No match in the defaults list")
-_FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
+COMPOSITION_ERRORS = (*HYDRA_ERRORS, YAMLError, ValueError, AssertionError)
+"""What composing a configuration can raise. Hydra does not check every override before it asserts things about it."""
+
+_NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
+# Hydra says these in its message alone: a pattern with the place it names, what we say of it, and what to try.
+_MESSAGES = (
+    (
+        r"Could not override '(?P<where>[^']*@[^']*)'\. No match in the defaults list",
+        "the run has no such choice",
+        "+{where}=...",
+    ),
+    (
+        r"Could not override '(?P<where>[^']+)'\. No match in the defaults list",
+        "the run has no such choice",
+        "say what for: +{where}@judge=...",
+    ),
+    (
+        r"Could not override '(?P<where>[^']+)'\.\s+Did you mean to override (?:one of )?(?P<places>[^?]+)\?",
+        "it is not said for what",
+        "one of: {places}",
+    ),
+    (
+        r"Override (?P<where>\S+) looks like a config group override",
+        "there is no such config group",
+        "`harness list configs` lists the groups",
+    ),
+    (
+        r"Could not append to config\. An item is already at '(?P<where>[^']+)'",
+        "this key is there already",
+        "leave out the +",
+    ),
+    (
+        r"Could not delete from config\. '(?P<where>[^']+)'",
+        "there is nothing of this name to remove",
+        None,
+    ),
+    (
+        r"(?:Ambiguous value for argument|Sweep parameters) '(?P<where>[^']+)'",
+        "several values are given",
+        "add -m to run each value, or write a list as 'key=[a,b]'",
+    ),
+)
 
 
-def translate(error: Exception) -> HarnessError:
-    """Return the one-line error that says the same as ``error``."""
-    cause = error.__cause__
+def translate(error: Exception, catalogue: Catalogue) -> HarnessError:  # noqa: PLR0911  -- one return per kind of error
+    """Return the one-line error that says the same as ``error``.
+
+    Args:
+        error: One of ``COMPOSITION_ERRORS``.
+        catalogue: What is registered: a missing option may be that of a broken plugin.
+    """
+    if isinstance(error, HarnessError):
+        return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        options = [option for option in error.options or [] if not option.startswith("_")]
-        return UnknownNameError(f"option of {group}" if group else "config", name, options, where=f"{group}={name}")
+        return _missing_option(error.missing_cfg_file, catalogue)
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"cannot read the override: {said(error)}",
+            where=error.override,
+            hint="KEY=VALUE, with lists and mappings in quotes: 'scorers=[detection,fuzzing]'",
+        )
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
+        return _missing_key(cause, str(error), catalogue)
+    if isinstance(cause, OmegaConfBaseException):
+        return ConfigError(said(cause), where=cause.full_key or None)
+    if isinstance(error, AssertionError):
+        return ConfigError(
+            "an override sets a value inside something that is not configured",
+            hint="choose it first, as in judge=local judge.slots=1",
+        )
+    return _by_message(error)
+
+
+def _missing_option(path: str, catalogue: Catalogue) -> HarnessError:
+    group, _, name = path.rpartition("/")
+    for kind in KINDS:
+        if kind.group == group and name not in catalogue.of_kind(kind.name):
+            try:
+                catalogue.get(kind.name, name, where=group)
+            except PluginError as error:
+                return error
+            except UnknownNameError:
+                break
+    if not group:
+        return UnknownNameError("config", name, ["config"])
+    return UnknownNameError(f"{group} option", name, option_names(catalogue, group), where=group)
+
+
+def _missing_key(cause: OmegaConfBaseException, message: str, catalogue: Catalogue) -> ConfigError:
+    path = str(cause.full_key or cause.key)
+    parent, _, key = path.rpartition(".")
+    node = cause.parent_node
+    known = [str(name) for name in node if name != "hydra"] if node is not None else []
+    found = _plugin_parameters(parent, node, catalogue) if "plugin" in known else None
+    if found is None:
+        return unknown_key(key, known, parent)
+    if key in found:
+        # An option need not list every parameter of its plugin; Hydra adds what it does not list only when told to.
+        asked = _NO_KEY.search(message)
+        full = asked["key"] if asked else path
+        return ConfigError(f"the option does not list '{key}'", where=parent, hint=f"add it, with a +: +{full}=...")
+    return unknown_key(key, found, parent)
+
+
+def _plugin_parameters(path: str, node: Any, catalogue: Catalogue) -> list[str] | None:
+    """Return the parameters of the plugin that the mapping ``node`` at ``path`` names, or None."""
+    kind = next((kind for kind in KINDS if kind.group == path.partition(".")[0]), None)
+    if kind is None:
+        return None
+    try:
+        names = list(defaults_of(catalogue.get(kind.name, str(node["plugin"])).spec.resolve_config()))
+    except HarnessError:
+        return None  # said in full when the run is resolved
+    return [*names, *(name for name in map(str, node) if name not in {"plugin", *names})]
+
+
+def _by_message(error: Exception) -> ConfigError:
     message = str(error)
-    group_match = _GROUP.search(message)
-    if group_match:
-        return _unknown_key(group_match["group"])
-    override = _OVERRIDE.search(message)
-    if override:
-        detail = str(cause).splitlines()[0] if cause else ""
-        if not detail or "not in" in detail or "Key" in detail:
-            return _unknown_key(override["key"])
-        return ConfigError(detail, where=override["key"])
-    key = _FULL_KEY.search(message)
-    return ConfigError(_first_line(cause or error), where=key["key"] if key else None)
-
-
-def _unknown_key(key: str) -> ConfigError:
-    parent, _, last = key.rpartition(".")
-    known = _keys(parent)
-    near = closest(last, known)
-    hint = f"did you mean {' or '.join(f'{parent}.{name}' if parent else name for name in near)}?" if near else None
-    if hint is None:
-        hint = f"one of: {', '.join(known)}" if known else f"to add a key that is not there, write +{key}=..."
-    return ConfigError("there is no such key", where=key, hint=hint)
-
-
-def _keys(path: str) -> list[str]:
-    """Return the keys of the run schema at a dotted path, as far as the schema knows them."""
-    current: Any = RunConfig
-    for part in filter(None, path.split(".")):
-        hints = get_type_hints(current) if dataclasses.is_dataclass(current) else {}
-        kinds = [hints.get(part), *get_args(hints.get(part))]
-        current = next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
-    return [found.name for found in dataclasses.fields(current)] if dataclasses.is_dataclass(current) else []
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    for pattern, what, hint in _MESSAGES:
+        if match := re.search(pattern, message):
+            return ConfigError(what, where=match["where"], hint=hint.format(**match.groupdict()) if hint else None)
+    if isinstance(error, YAMLError):
+        return ConfigError(f"a config file is no valid YAML: {' '.join(message.split())}")
+    return ConfigError(f"the configuration cannot be composed: {said(error)}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from harness.config.checks import check_name, check_run
 from harness.config.guard import refuse_targets
+from harness.config.parameters import parameters, said, unknown_key
+from harness.config.resolved import ResolvedPlugin, ResolvedRun
 from harness.config.schema import (
     CorpusTokens,
     EmbedderConfig,
@@ -22,220 +22,154 @@ from harness.config.schema import (
     PathsConfig,
     RunConfig,
 )
-from harness.errors import ConfigError, closest
-from harness.identity import fingerprint, plain
+from harness.errors import ConfigError, PluginError
+from harness.registry.kinds import kind_named
+from harness.scoring.protocol import Need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.registry.catalogue import Catalogue, Registered
-    from harness.registry.specs import Spec
+    from harness.registry.catalogue import Catalogue
+    from harness.registry.specs import ExplainerSpec, ScorerSpec
 
 __all__ = ["ResolvedPlugin", "ResolvedRun", "resolve_run"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SETTINGS_OF_A_MACHINE = frozenset({"concurrency", "timeout_s", "max_retries", "slots", "threads", "device"})
-"""LLM and embedder settings that change how fast an answer comes, not what it is."""
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class ResolvedPlugin:
-    """A plugin as a run uses it: the name it has in this run, what is registered, its parameters."""
-
-    name: str
-    registered: Registered[Spec]
-    config: Any
-
-    def plain(self) -> dict[str, Any]:
-        """Return plugin, version and parameters as plain data."""
-        spec = self.registered.spec
-        return {"plugin": spec.name, "version": spec.version, **plain(self.config)}
-
-
-@dataclass(frozen=True)
-class ResolvedRun:
-    """A run, ready to be executed. ``judge`` and ``embedder`` are None where no scorer needs them."""
-
-    name: str
-    seed: int
-    subjects: Mapping[str, ResolvedPlugin]
-    corpus: ResolvedPlugin
-    corpus_tokens: CorpusTokens
-    examples: ExamplesConfig
-    features: FeaturesConfig
-    explainer: ResolvedPlugin
-    explainer_llm: LLMConfig | None
-    set_name: str
-    judge: LLMConfig | None
-    embedder: EmbedderConfig | None
-    scorers: Mapping[str, ResolvedPlugin]
-    controls: Mapping[str, ResolvedPlugin]
-    paths: PathsConfig
-    execution: ExecutionConfig
-
-    def plain(self) -> dict[str, Any]:
-        """Return everything that can change a number as plain data: no paths of results, no concurrency."""
-        return {
-            "name": self.name,
-            "seed": self.seed,
-            "subject": {name: subject.plain() for name, subject in self.subjects.items()},
-            "corpus": {**self.corpus.plain(), **plain(self.corpus_tokens)},
-            "examples": plain(self.examples),
-            "features": plain(self.features),
-            "explainer": {**self.explainer.plain(), "llm": _portable(self.explainer_llm), "set_name": self.set_name},
-            "judge": _portable(self.judge),
-            "embedder": _portable(self.embedder),
-            "scorers": {name: scorer.plain() for name, scorer in self.scorers.items()},
-            "controls": {name: control.plain() for name, control in self.controls.items()},
-        }
-
-    @cached_property
-    def config_sha256(self) -> str:
-        """Return the digest of ``plain()``."""
-        return fingerprint(self.plain(), length=64)
+_SCALARS = ("name", "seed", "debug")
+_OF_EXPLAINER = ("llm", "set_name")
+_OF_TOKENS = tuple(found.name for found in dataclasses.fields(CorpusTokens))
+_RESERVED = {"corpus": _OF_TOKENS, "explainer": _OF_EXPLAINER}
 
 
 def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> ResolvedRun:
     """Return the run that a composed configuration describes.
 
+    Subjects, scorers and controls come out in order of name, so that a run is the same in whatever order they were
+    given. What no scorer needs (judge, embedder) is left out, so that it does not make a run a different one.
+
     Raises:
-        ConfigError: If a key is unknown, a value is missing or of the wrong type, or a scorer's need is not met.
+        ConfigError: If a key is unknown, a value is missing, of the wrong type or out of range, a name cannot be one, a
+            scorer's need is not met, or there is a ``_target_`` anywhere.
         PluginError: If a plugin is broken or switched off.
         UnknownNameError: If a plugin does not exist.
     """
-    composed: Any = config if isinstance(config, DictConfig) else OmegaConf.structured(config)
-    refuse_targets(OmegaConf.to_container(composed, resolve=False))
-    run = _as_object(composed, "")
-    if not _NAME.fullmatch(run.name):
-        raise ConfigError(f"'{run.name}' cannot be the name of a run", where="name", hint="use letters, digits, '_', '.', '-'")
-    subjects = _plugins(run.subject, "subjects", "subject", catalogue)
+    given = _plain(config)
+    refuse_targets(given)
+    for key in given:
+        if key not in _fields(RunConfig):
+            raise unknown_key(key, _fields(RunConfig), "")
+    scalars = parameters(RunConfig, {key: given[key] for key in _SCALARS if key in given}, "")
+    subjects = _plugins(given, "subject", catalogue)
     if not subjects:
         raise ConfigError("no subject is chosen", where="subject", hint="for instance subject=demo_sae")
-    corpus, tokens = _corpus(run.corpus, catalogue)
-    explainer, llm, set_name = _explainer(run.explainer, catalogue)
-    scorers = _plugins(run.scorers, "scorers", "scorers", catalogue)
-    needs = {name: {str(need) for need in _needs(scorer)} for name, scorer in scorers.items()}
-    return ResolvedRun(
-        name=run.name,
-        seed=run.seed,
+    corpus, tokens = _corpus(_mapping(given, "corpus"), catalogue)
+    explainer, llm, set_name = _explainer(_mapping(given, "explainer"), catalogue)
+    scorers = _plugins(given, "scorer", catalogue)
+    run = ResolvedRun(
+        name=scalars.name,
+        seed=scalars.seed,
         subjects=subjects,
         corpus=corpus,
         corpus_tokens=tokens,
-        examples=run.examples,
-        features=run.features,
+        examples=parameters(ExamplesConfig, _mapping(given, "examples"), "examples"),
+        features=parameters(FeaturesConfig, _mapping(given, "features"), "features"),
         explainer=explainer,
         explainer_llm=llm,
         set_name=set_name,
-        judge=_needed(run.judge, "judge", needs),
-        embedder=_needed(run.embedder, "embedder", needs),
+        judge=_needed(given, LLMConfig, Need.JUDGE, scorers),
+        embedder=_needed(given, EmbedderConfig, Need.EMBEDDER, scorers),
         scorers=scorers,
-        controls=_plugins(run.controls, "controls", "controls", catalogue),
-        paths=run.paths,
-        execution=_checked_execution(run.execution),
+        controls=_plugins(given, "control", catalogue),
+        paths=parameters(PathsConfig, _mapping(given, "paths"), "paths"),
+        execution=parameters(ExecutionConfig, _mapping(given, "execution"), "execution"),
+        debug=scalars.debug,
     )
+    check_run(run)
+    return run
 
 
-def _as_object(composed: DictConfig, where: str) -> Any:
+def _plain(config: DictConfig | RunConfig) -> dict[str, Any]:
+    """Return a configuration as plain data with its references filled in; what is missing stays ``???``."""
+    composed = config if isinstance(config, DictConfig) else OmegaConf.structured(config)
     try:
-        return OmegaConf.to_object(composed)
-    except MissingMandatoryValue as error:
-        key = getattr(error, "full_key", None) or where
-        raise ConfigError("a value is needed", where=key, hint=f"give {key}=...") from error
+        return cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=False))
     except OmegaConfBaseException as error:
-        raise ConfigError(_said(error), where=getattr(error, "full_key", None) or where) from error
+        raise ConfigError(said(error), where=error.full_key or None) from error
 
 
-def _plugins(mapping: Mapping[str, Any], kind: str, group: str, catalogue: Catalogue) -> dict[str, ResolvedPlugin]:
+def _mapping(given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = given.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        hint = f"choose an option with {key}=NAME, change a value with {key}.KEY=VALUE"
+        raise ConfigError(f"'{value}' is no set of values", where=key, hint=hint)
+    return value
+
+
+def _plugins(given: Mapping[str, Any], kind: str, catalogue: Catalogue) -> dict[str, ResolvedPlugin]:
+    group = kind_named(kind).group
     plugins = {}
-    for name, params in mapping.items():
-        where = f"{group}.{name}"
-        if not _NAME.fullmatch(name):
-            raise ConfigError(f"'{name}' cannot be a name", where=group, hint="use letters, digits, '_', '.', '-'")
-        plugins[name] = _plugin(name, params, kind, where, catalogue)
+    for name, values in sorted(_mapping(given, group).items()):
+        check_name(name, group)
+        plugins[name] = _plugin(name, values, kind, f"{group}.{name}", catalogue)
     return plugins
 
 
-def _plugin(name: str, params: Any, kind: str, where: str, catalogue: Catalogue) -> ResolvedPlugin:
-    if not isinstance(params, dict) or not isinstance(params.get("plugin"), str):
-        hint = f"for instance {where}.plugin={catalogue.names(kind)[0]}" if catalogue.names(kind) else None
-        raise ConfigError("there is no plugin named here", where=where, hint=hint)
-    registered = catalogue.get(kind, params["plugin"], where=f"{where}.plugin")
-    given = {key: value for key, value in params.items() if key != "plugin"}
-    return ResolvedPlugin(name, registered, _params(registered.spec.resolve_config(), given, where))
+def _plugin(name: str, values: Any, kind: str, where: str, catalogue: Catalogue) -> ResolvedPlugin:
+    if not isinstance(values, dict) or not isinstance(values.get("plugin"), str):
+        names = ", ".join(catalogue.names(kind))
+        raise ConfigError("no plugin is named here", where=where, hint=f"{where}.plugin=NAME, of {names or '(none)'}")
+    registered = catalogue.get(kind, values["plugin"], where=f"{where}.plugin")
+    config_type = registered.spec.resolve_config()
+    reserved = {"plugin", "version", *_RESERVED.get(kind, ())}
+    clash = sorted(reserved & set(_fields(config_type)))
+    if clash:
+        message = f"parameter '{clash[0]}' of {kind} '{registered.spec.name}' has a name the harness uses itself"
+        raise PluginError(message, where=where, hint=f"ask the authors of {registered.distribution} to rename it")
+    rest = {key: value for key, value in values.items() if key != "plugin"}
+    return ResolvedPlugin(name, registered, parameters(config_type, rest, where))
 
 
-def _params(config_type: type, given: Mapping[str, Any], where: str) -> Any:
-    """Return the parameters as an instance of a plugin's dataclass."""
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(config_type), dict(given))
-    except ConfigKeyError as error:
-        key = str(error.key) if error.key is not None else str(error.full_key)
-        known = [found.name for found in dataclasses.fields(config_type)]
-        near = closest(key, known)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(known) or 'none, it has no parameters'}"
-        raise ConfigError("there is no such parameter", where=f"{where}.{error.full_key or key}", hint=hint) from error
-    except OmegaConfBaseException as error:
-        raise ConfigError(_said(error), where=f"{where}.{error.full_key}" if error.full_key else where) from error
-    missing = sorted(OmegaConf.missing_keys(merged))
-    if missing:
-        raise ConfigError("a value is needed", where=f"{where}.{missing[0]}", hint=f"give {where}.{missing[0]}=...")
-    return OmegaConf.to_object(merged)
+def _corpus(values: Mapping[str, Any], catalogue: Catalogue) -> tuple[ResolvedPlugin, CorpusTokens]:
+    tokens = parameters(CorpusTokens, {key: value for key, value in values.items() if key in _OF_TOKENS}, "corpus")
+    rest = {key: value for key, value in values.items() if key not in _OF_TOKENS}
+    return _plugin("corpus", rest, "corpus", "corpus", catalogue), tokens
 
 
-def _corpus(mapping: Mapping[str, Any], catalogue: Catalogue) -> tuple[ResolvedPlugin, CorpusTokens]:
-    names = {found.name for found in dataclasses.fields(CorpusTokens)}
-    tokens = _params(CorpusTokens, {key: value for key, value in mapping.items() if key in names}, "corpus")
-    rest = {key: value for key, value in mapping.items() if key not in names}
-    return _plugin("corpus", rest, "corpora", "corpus", catalogue), tokens
-
-
-def _explainer(mapping: Mapping[str, Any], catalogue: Catalogue) -> tuple[ResolvedPlugin, LLMConfig | None, str]:
-    rest = {key: value for key, value in mapping.items() if key not in {"llm", "set_name"}}
-    explainer = _plugin("explainer", rest, "explainers", "explainer", catalogue)
-    spec: Any = explainer.registered.spec
+def _explainer(values: Mapping[str, Any], catalogue: Catalogue) -> tuple[ResolvedPlugin, LLMConfig | None, str]:
+    rest = {key: value for key, value in values.items() if key not in _OF_EXPLAINER}
+    explainer = _plugin("explainer", rest, "explainer", "explainer", catalogue)
+    spec = cast("ExplainerSpec", explainer.registered.spec)
     llm = None
     if spec.needs_llm:
-        if not mapping.get("llm"):
-            raise ConfigError(
-                f"explainer '{spec.name}' needs a language model", where="explainer.llm", hint="llm@explainer.llm=local"
-            )
-        llm = _params(LLMConfig, mapping["llm"], "explainer.llm")
-    name = mapping.get("set_name") or (f"{spec.name}/{llm.model.rpartition('/')[2]}" if llm else spec.name)
-    return explainer, llm, str(name)
+        if not values.get("llm"):
+            message = f"explainer '{spec.name}' needs a language model"
+            raise ConfigError(message, where="explainer.llm", hint="+llm@explainer.llm=local")
+        llm = parameters(LLMConfig, _mapping(values, "llm"), "explainer.llm")
+    if values.get("set_name") is not None:
+        set_name = str(values["set_name"])
+        check_name(set_name, "explainer.set_name")
+    else:
+        set_name = f"{spec.name}/{llm.model.rpartition('/')[2]}" if llm else spec.name
+    return explainer, llm, set_name
 
 
-def _needs(scorer: ResolvedPlugin) -> frozenset[Any]:
-    spec: Any = scorer.registered.spec
-    return frozenset(spec.needs)
-
-
-def _needed(config: Any, resource: str, needs: Mapping[str, set[str]]) -> Any:
-    """Return a resource's configuration if some scorer needs it, else None."""
-    users = [name for name, wanted in needs.items() if resource in wanted]
+def _needed(
+    given: Mapping[str, Any], config_type: type[T], need: Need, scorers: Mapping[str, ResolvedPlugin]
+) -> T | None:
+    """Return the configuration of what scorers need; None if none of them needs it."""
+    users = [name for name, scorer in scorers.items() if need in cast("ScorerSpec", scorer.registered.spec).needs]
     if not users:
         return None
-    if config is None:
-        raise ConfigError(
-            f"scorer '{users[0]}' needs one, and none is configured", where=resource, hint=f"see conf/{resource}"
-        )
-    for found in dataclasses.fields(config):
-        if getattr(config, found.name) == "???":
-            raise ConfigError("a value is needed", where=f"{resource}.{found.name}", hint=f"give {resource}.{found.name}=...")
-    return config
+    values = _mapping(given, need.value)
+    if not values:
+        article = "an" if need is Need.EMBEDDER else "a"
+        message = f"scorer '{users[0]}' needs {article} {need.value}, and none is configured"
+        raise ConfigError(message, where=need.value, hint=f"choose one with {need.value}=NAME (`harness list configs`)")
+    return parameters(config_type, values, need.value)
 
 
-def _checked_execution(execution: ExecutionConfig) -> ExecutionConfig:
-    for key in ("unit_concurrency", "collect_batch_tokens"):
-        if getattr(execution, key) < 1:
-            raise ConfigError("must be at least 1", where=f"execution.{key}")
-    return execution
-
-
-def _portable(config: Any) -> dict[str, Any] | None:
-    if config is None:
-        return None
-    return {key: value for key, value in plain(config).items() if key not in _SETTINGS_OF_A_MACHINE}
-
-
-def _said(error: OmegaConfBaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _fields(config_type: Any) -> list[str]:
+    return [found.name for found in dataclasses.fields(config_type)] if dataclasses.is_dataclass(config_type) else []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
 from harness.errors import SubjectError
@@ -71,7 +72,7 @@ def load_encoder(config: EmbedderConfig, cache: Path) -> TextEncoder:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.name, revision=revision)
             model: Any = AutoModel.from_pretrained(checkpoint.name, revision=revision, dtype=torch.float32)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "give a sentence-embedding model: a hub id, a folder or a wheel:// material"
         raise SubjectError(f"the embedder cannot be loaded: {reason}", where=config.path, hint=hint) from error

@@ -188,14 +188,13 @@ class RecordBuilder:
     def _statistics(
         self, activations: FeatureActivations, windows: FeatureWindows, in_explain: np.ndarray
     ) -> FeatureStatistics:
-        explain_starts = windows.starts[in_explain]
         return FeatureStatistics(
             n_tokens=self._activations.n_tokens,
             n_active_tokens=int(activations.positions.size),
             n_activating_windows=int(windows.starts.size),
             max_activation=float(activations.values.max()),
             decile_edges=decile_edges(windows.strengths),
-            top_tokens=top_tokens(self._tokens, activations, explain_starts, self._config.window_tokens, self._strings),
+            top_tokens=top_tokens(self._tokens, activations, windows, in_explain, self._strings),
         )
 
     def _skip(self, feature: int, reason: str, detail: str) -> SkippedFeature:

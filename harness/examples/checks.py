@@ -1,18 +1,18 @@
-"""Whether an examples configuration makes sense."""
+"""Whether an examples configuration makes sense. Importing this loads no NumPy: configs are checked before work."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError, UnknownNameError
-from harness.examples.sample import STRATEGIES
 
 if TYPE_CHECKING:
     from harness.config.schema import ExamplesConfig
 
-__all__ = ["ALIGNMENTS", "check_examples"]
+__all__ = ["ALIGNMENTS", "STRATEGIES", "check_examples"]
 
 ALIGNMENTS = ("peak", "tile")
+STRATEGIES = ("importance", "mix", "quantiles", "random", "top")
 _AT_LEAST = {
     "window_tokens": 1,
     "explain_activating": 1,

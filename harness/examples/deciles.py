@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["DECILES", "decile_edges", "deciles"]
+__all__ = ["DECILES", "decile_edges", "deciles", "strongest_first"]
 
 DECILES = 10
+
+
+def strongest_first(strengths: np.ndarray) -> np.ndarray:
+    """Return the numbers of the windows from the strongest down; of equally strong ones the earlier comes first.
+
+    Args:
+        strengths: Window maxima, above 0, float32 [n] with n below 2**32.
+    """
+    # The bits of a positive float32 order as the number does. With the window's number below them they make distinct
+    # integers, and those sort several times faster than a stable sort of the floats.
+    bits = strengths.astype(np.float32).view(np.int32).astype(np.int64)
+    packed = np.sort((bits << 32) | np.arange(strengths.size)[::-1])
+    return (strengths.size - 1 - (packed & 0xFFFFFFFF))[::-1]
 
 
 def deciles(strengths: np.ndarray) -> np.ndarray:
@@ -18,7 +31,7 @@ def deciles(strengths: np.ndarray) -> np.ndarray:
     Args:
         strengths: Window maxima of all activating windows, both halves together, in corpus order, [n].
     """
-    order = np.lexsort((-np.arange(strengths.size), strengths))
+    order = strongest_first(strengths)[::-1]
     result = np.empty(strengths.size, dtype=np.int64)
     result[order] = np.arange(strengths.size) * DECILES // max(strengths.size, 1) + 1
     return result

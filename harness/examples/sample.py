@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.errors import UnknownNameError
-from harness.examples.deciles import DECILES
+from harness.examples.checks import STRATEGIES
+from harness.examples.deciles import DECILES, strongest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STRATEGIES", "choose", "share_out"]
-
-STRATEGIES = ("importance", "mix", "quantiles", "random", "top")
+__all__ = ["choose", "share_out"]
 
 
 def choose(
@@ -43,7 +42,7 @@ def choose(
         UnknownNameError: If there is no such strategy.
     """
     strategies: dict[str, Callable[[], np.ndarray]] = {
-        "top": lambda: _order(strengths)[:count],
+        "top": lambda: strongest_first(strengths)[:count],
         "random": lambda: generator.permutation(strengths.size)[:count],
         "quantiles": lambda: _quantiles(np.arange(strengths.size), deciles, count, generator),
         "mix": lambda: _mix(strengths, deciles, count, generator, mix_top),
@@ -52,7 +51,7 @@ def choose(
     if strategy not in strategies:
         raise UnknownNameError("sampling strategy", strategy, STRATEGIES, where="examples")
     chosen = np.sort(strategies[strategy]())
-    ordered: np.ndarray = chosen[_order(strengths[chosen])]
+    ordered: np.ndarray = chosen[strongest_first(strengths[chosen])]
     return ordered
 
 
@@ -87,7 +86,7 @@ def _quantiles(pool: np.ndarray, deciles: np.ndarray, count: int, generator: np.
 def _mix(
     strengths: np.ndarray, deciles: np.ndarray, count: int, generator: np.random.Generator, mix_top: float
 ) -> np.ndarray:
-    strongest = _order(strengths)[: round(count * mix_top)]
+    strongest = strongest_first(strengths)[: round(count * mix_top)]
     rest = np.setdiff1d(np.arange(strengths.size), strongest)
     return np.concatenate([strongest, _quantiles(rest, deciles, count - strongest.size, generator)])
 
@@ -98,8 +97,3 @@ def _importance(strengths: np.ndarray, count: int, generator: np.random.Generato
     rates = np.square(strengths.astype(np.float64) / strengths.max(initial=1e-30))
     rings = generator.exponential(size=strengths.size) / np.maximum(rates, np.finfo(np.float64).tiny)
     return np.argsort(rings, kind="stable")[:count]
-
-
-def _order(strengths: np.ndarray) -> np.ndarray:
-    """Return the numbers from the strongest down, ties in corpus order."""
-    return np.argsort(-strengths, kind="stable")

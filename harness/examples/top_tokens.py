@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.activations.protocol import FeatureActivations, TokenReader
+    from harness.examples.windows import FeatureWindows
 
 __all__ = ["top_tokens"]
 
@@ -16,7 +20,11 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 
 def top_tokens(
-    tokens: TokenReader, activations: FeatureActivations, starts: np.ndarray, width: int, strings: dict[int, str]
+    tokens: TokenReader,
+    activations: FeatureActivations,
+    windows: FeatureWindows,
+    mine: np.ndarray,
+    strings: dict[int, str],
 ) -> tuple[tuple[str, float], ...]:
     """Return up to ten token texts with the feature's mean activation where it fires on them, largest mean first.
 
@@ -26,31 +34,31 @@ def top_tokens(
     Args:
         tokens: The corpus.
         activations: The feature's activations.
-        starts: Where the windows to look at start, ascending.
-        width: Their length.
+        windows: Its windows.
+        mine: Which of them to look at, bool [n].
         strings: The text of each token id met so far; added to.
     """
-    ids, totals, counts = _by_id(tokens, activations, starts, width)
     sums: dict[str, tuple[float, int]] = {}
-    for token, total, count in zip(ids.tolist(), totals.tolist(), counts.tolist(), strict=True):
+    for token, total, count in _by_id(tokens, activations, windows.low[mine], windows.high[mine]):
         if token not in strings:
             strings[token] = tokens.token_texts([token])[0]
         text = strings[token]
         if text and _BROKEN not in text:
             before = sums.get(text, (0.0, 0))
             sums[text] = before[0] + total, before[1] + count
-    means = [(text, total / count, count) for text, (total, count) in sums.items()]
-    means.sort(key=lambda item: (item[2] < 2, -item[1], -item[2], item[0]))  # noqa: PLR2004 -- once is too few
-    return tuple((text, mean) for text, mean, _ in means[:_SHOWN])
+    means = [(count < 2, -total / count, -count, text) for text, (total, count) in sums.items()]  # noqa: PLR2004 -- once
+    return tuple((text, -mean) for _, mean, _, text in nsmallest(_SHOWN, means))
 
 
 def _by_id(
-    tokens: TokenReader, activations: FeatureActivations, starts: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the token ids the feature fires on within the windows, its summed activation and how often it fires."""
-    window = np.searchsorted(starts, activations.positions, side="right") - 1
-    inside = (window >= 0) & (activations.values > 0)
-    inside[inside] = activations.positions[inside] < starts[window[inside]] + width
-    ids, number = np.unique(tokens.tokens[activations.positions[inside]], return_inverse=True)
-    totals = np.bincount(number, weights=activations.values[inside].astype(np.float64), minlength=ids.size)
-    return ids, totals, np.bincount(number, minlength=ids.size)
+    tokens: TokenReader, activations: FeatureActivations, low: np.ndarray, high: np.ndarray
+) -> Iterator[tuple[int, float, int]]:
+    """Yield each token id the feature fires on within the windows, its summed activation and how often it fires."""
+    lengths = high - low
+    number = np.repeat(low - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    number = number[activations.values[number] > 0]
+    ids = tokens.tokens[activations.positions[number]].astype(np.int64)
+    counts = np.bincount(ids)
+    totals = np.bincount(ids, weights=activations.values[number].astype(np.float64))
+    met = np.flatnonzero(counts)
+    yield from zip(met.tolist(), totals[met].tolist(), counts[met].tolist(), strict=True)

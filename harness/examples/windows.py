@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.examples.deciles import strongest_first
+
 if TYPE_CHECKING:
     from harness.activations.protocol import FeatureActivations, TokenReader
 
@@ -40,15 +42,17 @@ class FeatureWindows:
         starts: First position of each activating window, int64 [n], ascending; windows do not overlap.
         documents: Its document, int64 [n].
         strengths: Its largest activation, float32 [n], all above 0.
+        low: Number of its first kept activation, int64 [n].
+        high: One past the number of its last one, int64 [n].
         silent: Which windows of the grid hold no kept activation and overlap no activating window, bool [grid].
-        outside: Kept activations that are in no activating window.
     """
 
     starts: np.ndarray
     documents: np.ndarray
     strengths: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     silent: np.ndarray
-    outside: int
 
 
 def tile_grid(tokens: TokenReader, width: int) -> Grid:
@@ -70,21 +74,21 @@ def tile_grid(tokens: TokenReader, width: int) -> Grid:
 def tile_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivations) -> FeatureWindows:
     """Return the windows of the grid in which the feature fires, and the silent ones."""
     windows, inside = _grid_windows(grid, tokens, activations.positions)
-    touched, first = np.unique(windows, return_index=True)
-    values = activations.values[inside]
-    strengths = np.maximum.reduceat(values, first) if first.size else values
+    first = _first_of_each(windows)
+    counts = np.diff(np.append(first, windows.size))
+    touched, low = windows[first], inside[first]
+    strengths = np.maximum.reduceat(activations.values[inside], first) if first.size else activations.values[:0]
     silent = np.ones(grid.starts.size, dtype=np.bool_)
     silent[touched] = False
     # A source may keep negative values; a window with nothing above 0 is neither activating nor silent.
     fires = strengths > 0
-    chosen = touched[fires]
-    counts = np.diff(np.append(first, windows.size))[fires]
     return FeatureWindows(
-        starts=grid.starts[chosen],
-        documents=grid.documents[chosen],
+        starts=grid.starts[touched[fires]],
+        documents=grid.documents[touched[fires]],
         strengths=strengths[fires],
+        low=low[fires],
+        high=(low + counts)[fires],
         silent=silent,
-        outside=int(activations.positions.size - counts.sum()),
     )
 
 
@@ -100,18 +104,21 @@ def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivation
     usable = (activations.values > 0) & (end - begin >= width)
     begin, end, context = begin[usable], end[usable], context[usable]
     wished = np.clip(activations.positions[usable] - offset, begin, end - width)
-    starts, context, strengths = _strongest_per_start(wished, context, activations.values[usable])
-    kept = _without_overlap(starts, strengths, width)
-    starts, context = starts[kept], context[kept]
+    # Many windows are moved to the same place. Positions ascend, so the windows they ask for do, too.
+    first = _first_of_each(wished)
+    peaks = np.maximum.reduceat(activations.values[usable], first) if first.size else activations.values[:0]
+    kept = first[_without_overlap(wished[first], peaks, width)]
+    starts = wished[kept]
     low = np.searchsorted(activations.positions, starts)
     high = np.searchsorted(activations.positions, starts + width)
     return FeatureWindows(
         starts=starts,
-        documents=tokens.context_documents[context],
+        documents=tokens.context_documents[context[kept]],
         # Not the peak's own value: a stronger activation whose window had to go may lie in this one.
         strengths=_range_maxima(activations.values, low, high),
+        low=low,
+        high=high,
         silent=_silent(grid, tokens, activations.positions, starts),
-        outside=int(activations.positions.size - np.sum(high - low)),
     )
 
 
@@ -122,20 +129,16 @@ def _contexts(tokens: TokenReader, positions: np.ndarray) -> np.ndarray:
 
 
 def _grid_windows(grid: Grid, tokens: TokenReader, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the window of each position that is in one, ascending, and which positions those are."""
+    """Return the window of each of the ascending ``positions`` that is in one, and the numbers of those."""
     context = _contexts(tokens, positions)
     windows = grid.first[context] + (positions - tokens.context_starts[context]) // grid.width
-    inside = windows < grid.first[context + 1]
+    inside = np.flatnonzero(windows < grid.first[context + 1])
     return windows[inside], inside
 
 
-def _strongest_per_start(
-    starts: np.ndarray, context: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Positions ascend, so the windows they ask for do too, except that many are moved to the same place.
-    unique, first = np.unique(starts, return_index=True)
-    strengths = np.maximum.reduceat(values, first) if first.size else values
-    return unique, context[first], strengths
+def _first_of_each(ascending: np.ndarray) -> np.ndarray:
+    """Return the number of the first of each run of equal values."""
+    return np.flatnonzero(np.diff(ascending, prepend=ascending[:1] - 1))
 
 
 def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> np.ndarray:
@@ -145,18 +148,27 @@ def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> n
     that for all such windows at once gives the same result, and takes at most as many rounds as windows fit into one
     context.
     """
-    rank = np.empty(starts.size, dtype=np.int64)
-    rank[np.lexsort((-np.arange(starts.size), strengths))] = np.arange(starts.size)
     left = np.arange(starts.size)
+    rank = np.empty_like(left)
+    rank[strongest_first(strengths)[::-1]] = left
+    # Those that overlap window i are low[i] to high[i]; i is above j's range exactly if j is below i's.
+    high = np.searchsorted(starts, starts + width)
+    low = np.cumsum(np.bincount(high, minlength=starts.size + 1))[:-1]
     kept: list[np.ndarray] = []
     while left.size:
-        low = np.searchsorted(starts[left], starts[left] - width, side="right")
-        high = np.searchsorted(starts[left], starts[left] + width, side="left")
-        wins = _range_maxima(rank[left], low, high) == rank[left]
+        wins = _range_maxima(rank, low, high) == rank
         kept.append(left[wins])
-        before = np.concatenate([[0], np.cumsum(wins)])
-        left = left[before[high] == before[low]]
+        beaten = _running(wins)
+        stays = beaten[high] == beaten[low]
+        moved = _running(stays)
+        left, rank = left[stays], rank[stays]
+        low, high = moved[low[stays]], moved[high[stays]]
     return np.sort(np.concatenate(kept)) if kept else left
+
+
+def _running(flags: np.ndarray) -> np.ndarray:
+    """Return how many flags are set before each place, and in all: [n + 1]."""
+    return np.concatenate([[0], np.cumsum(flags)])
 
 
 def _range_maxima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -164,10 +176,10 @@ def _range_maxima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.n
 
     By doubling: the maximum of a range is that of the two runs of a power of two that cover it.
     """
-    if not low.size:
-        return values[:0]
-    levels = np.frexp((high - low).astype(np.float64))[1] - 1
     maxima = np.empty(low.size, dtype=values.dtype)
+    if not low.size:
+        return maxima
+    levels = np.frexp((high - low).astype(np.float64))[1] - 1
     table = values
     for level in range(int(levels.max()) + 1):
         at = np.flatnonzero(levels == level)

@@ -79,10 +79,10 @@ class ImportedConfig:
 class TopTokensConfig:
     """How many tokens ``top_tokens`` names."""
 
-    n: int = 8
+    count: int = 8
 
     def __post_init__(self) -> None:
-        _within("n", self.n, self.n >= 1, "at least 1")
+        _within("count", self.count, self.count >= 1, "at least 1")
 
 
 @dataclass

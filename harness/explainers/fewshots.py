@@ -31,7 +31,7 @@ FEW_SHOTS = (
         windows=(
             "the old man tuned his <<violin>> before the guests came in",
             " sold the <<piano>> and two brass <<trumpets>> to pay the rent",
-            "\u21b5Lessons: <<flute>> on Monday,<<cello>> on Thursday\u21b5",
+            "\u21b5Lessons: <<flute>> on Monday, <<cello>> on Thursday\u21b5",
             " could hear a <<drum>> somewhere behind the houses",
         ),
         strengths=(
@@ -45,7 +45,7 @@ FEW_SHOTS = (
             "The marked words are violin, piano, trumpets, flute, cello and drum. Every one of them is a thing that "
             "people play to make music; the words around them vary."
         ),
-        explanation='names of musical instruments, such as "violin" and "piano"',
+        explanation="musical instruments",
     ),
     FewShot(
         windows=(
@@ -65,7 +65,7 @@ FEW_SHOTS = (
             "The marked words are who, why, where, what and how. Each opens a question; in the man who and knew what "
             "to say, where nothing is asked, the same words are unmarked."
         ),
-        explanation='question words, such as "who" and "why", that open a question',
+        explanation='question words such as "who", where they open a question',
     ),
     FewShot(
         windows=(

@@ -30,7 +30,6 @@ __all__ = ["build_messages", "choose_windows", "shared_prefix"]
 _MAX_STRENGTHS = 11
 _MAX_PROMOTED = 10
 _MAX_MARKED = 12
-_CLOSING = "What kind of thing is marked? Quote at most two."
 _MARKED = re.compile(f"{re.escape(DELIMITERS[0].opening)}(.*?){re.escape(DELIMITERS[0].closing)}")
 _Strengths = tuple[tuple[str, int], ...]
 
@@ -74,9 +73,9 @@ def _instructions(config: DefaultConfig) -> str:
     parts = [
         (
             "You study one feature of a language model. You are shown short texts in which the feature is active; "
-            f"the words it responds to stand between {marks.opening} and {marks.closing} and are counted below the texts. "
-            "Find the one thing most marked words have in common: a topic, a kind of word, a use of a word, a pattern of "
-            "spelling or layout. Name that kind, specifically; quote at most two words, and do not retell the texts."
+            f"the words it responds to stand between {marks.opening} and {marks.closing} and are counted below the "
+            "texts. Find out what kind of thing most of the marked words are, by their meaning, form or use, and name "
+            "that kind as specifically as the texts allow. Do not list the marked words."
         ),
     ]
     if config.show_activations:
@@ -109,7 +108,6 @@ def _question(
     if config.logit_weights and promoted:
         lines.append("Made likelier: " + ", ".join(f'"{token}"' for token in promoted[:_MAX_PROMOTED]))
     lines.append("Marked: " + ", ".join(f'"{text}"' + (f" x{n}" if n > 1 else "") for text, n in marked[:_MAX_MARKED]))
-    lines.append(_CLOSING)
     return "\n".join(lines)
 
 

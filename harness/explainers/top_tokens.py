@@ -24,11 +24,11 @@ class TopTokens:
     """Writes the token list, as an explainer one feature at a time or as a control for all of them."""
 
     def __init__(self, config: TopTokensConfig) -> None:
-        self._n = config.n
+        self._count = config.count
 
     async def explain(self, record: ExplainRecord, resources: ExplainerResources) -> Draft:  # noqa: ARG002 -- the seam
         """Return the token list of ``record``'s feature."""
-        return top_tokens_draft(record, self._n)
+        return top_tokens_draft(record, self._count)
 
     def estimate(self, n_examples: int, window_tokens: int) -> ExplainerEstimate:  # noqa: ARG002 -- the seam
         """Return zero: nothing is asked."""
@@ -41,16 +41,16 @@ class TopTokens:
         seed: int,  # noqa: ARG002 -- nothing is drawn
     ) -> dict[int, Draft]:
         """Return the token list of every feature."""
-        return {record.feature: top_tokens_draft(record, self._n) for record in records}
+        return {record.feature: top_tokens_draft(record, self._count) for record in records}
 
 
-def top_tokens_draft(record: ExplainRecord, n: int) -> Draft:
-    """Return ``the tokens "a", "b"``: up to ``n`` top tokens of the explain half, strongest first.
+def top_tokens_draft(record: ExplainRecord, count: int) -> Draft:
+    """Return ``the tokens "a", "b"``: up to ``count`` top tokens of the explain half, strongest first.
 
     Tokens are shown as they stand in a prompt; those that look the same there are named once.
     """
     shown = [for_prompt(token, limit=_MAX_TOKEN_CHARACTERS) for token, _ in record.statistics.top_tokens]
-    tokens = list(dict.fromkeys(shown))[:n]
+    tokens = list(dict.fromkeys(shown))[:count]
     if not tokens:
         return Draft(None, Outcome.ERROR, error=f"feature {record.feature} has no top tokens in the explain half")
     noun = "token" if len(tokens) == 1 else "tokens"

@@ -7,7 +7,7 @@ import gzip
 import json
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from harness.errors import ConfigError
 from harness.text import for_terminal
@@ -52,42 +52,57 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def _jsonl(path: Path, stream: IO[bytes]) -> Iterator[Row]:
-    for number, line in enumerate(_lines(path, stream), start=1):
-        where = f"{path}:{number}"
+    lines = _Lines(path, stream)
+    for line in lines:
         if not line.strip():
             continue
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ConfigError(f"not JSON: {error}", where=where) from error
+            raise ConfigError(f"not JSON: {error}", where=lines.where) from error
         if not isinstance(values, dict):
-            raise ConfigError(
-                "not a JSON object", where=where, hint='one object per line: {"feature": 7, "text": "..."}'
-            )
-        yield Row(where, values)
+            hint = 'one object per line: {"feature": 7, "text": "..."}'
+            raise ConfigError("not a JSON object", where=lines.where, hint=hint)
+        yield Row(lines.where, values)
 
 
 def _csv(path: Path, stream: IO[bytes]) -> Iterator[Row]:
-    reader = csv.DictReader(_lines(path, stream), strict=True)
+    lines = _Lines(path, stream)
+    reader = csv.DictReader(lines, strict=True)
     try:
         for values in reader:
-            where = f"{path}:{reader.line_num}"
             if None in values:
-                raise ConfigError(f"more cells than the {len(reader.fieldnames or ())} of the header", where=where)
-            yield Row(where, values)
+                message = f"more cells than the {len(reader.fieldnames or ())} of the header"
+                raise ConfigError(message, where=lines.where)
+            yield Row(lines.where, values)
     except csv.Error as error:
-        raise ConfigError(f"not CSV: {error}", where=f"{path}:{reader.line_num}") from error
+        raise ConfigError(f"not CSV: {error}", where=lines.where) from error
 
 
-def _lines(path: Path, stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines decoded, each with its ending (a quoted CSV cell may hold line breaks)."""
-    number = 0
-    while line := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        where = f"{path}:{number}"
+class _Lines:
+    """The lines decoded, each with its ending (a quoted CSV cell may hold line breaks); knows where it is."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path = path
+        self._stream = stream
+        self._number = 0
+
+    @property
+    def where(self) -> str:
+        """Return ``file:line`` of the line handed out last."""
+        return f"{self._path}:{self._number}"
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(MAX_LINE_BYTES + 1)
+        if not line:
+            raise StopIteration
+        self._number += 1
         if len(line) > MAX_LINE_BYTES:
-            raise ConfigError(f"a line of more than {MAX_LINE_BYTES:,} bytes", where=where)
+            raise ConfigError(f"a line of more than {MAX_LINE_BYTES:,} bytes", where=self.where)
         try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            return line.decode("utf-8-sig" if self._number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise ConfigError(f"not UTF-8: {for_terminal(error.reason)}", where=where) from error
+            raise ConfigError(f"not UTF-8: {for_terminal(error.reason)}", where=self.where) from error

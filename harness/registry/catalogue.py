@@ -73,6 +73,16 @@ class Catalogue:
         """Return the plugins that failed, and how."""
         return self.manager.broken
 
+    @property
+    def plugins(self) -> list[PluginOrigin]:
+        """Return the plugins that were loaded, the built-in one first."""
+        return self.manager.origins
+
+    @property
+    def disabled(self) -> list[PluginOrigin]:
+        """Return the plugins that are installed and were not to be loaded."""
+        return self.manager.disabled
+
     def of_kind(self, kind: str) -> dict[str, Registered[Any]]:
         """Return what is registered of a kind, named in the singular or the plural.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import PluginError
 
@@ -59,7 +59,7 @@ class Spec:
         Raises:
             PluginError: If it cannot be imported.
         """
-        return _resolve(self.factory, self.name)
+        return cast("Callable[..., Any]", _resolve(self.factory, self.name))
 
     def resolve_config(self) -> type:
         """Return the config dataclass itself.
@@ -67,7 +67,7 @@ class Spec:
         Raises:
             PluginError: If it cannot be imported.
         """
-        return _resolve(self.config, self.name)
+        return cast("type", _resolve(self.config, self.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class SubjectSpec(Spec):
         Raises:
             PluginError: If it cannot be imported.
         """
-        return _resolve(self.source_identity, self.name)
+        return cast("Callable[..., Any]", _resolve(self.source_identity, self.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ class CorpusSpec(Spec):
         Raises:
             PluginError: If it cannot be imported.
         """
-        return _resolve(self.identity, self.name)
+        return cast("Callable[..., Any]", _resolve(self.identity, self.name))
 
 
 def _resolve(reference: Any, name: str) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import FeatureSource
 
-__all__ = ["norm_weight", "top_logit_tokens"]
+__all__ = ["through_norm", "top_logit_tokens"]
 
 
 @torch.inference_mode()
@@ -24,8 +24,8 @@ def top_logit_tokens(
 ) -> list[tuple[str, ...]]:
     """Return, per feature, the ``k`` tokens whose logits its direction raises most: the top of ``W_U (g * d)``.
 
-    ``g`` is the weight of the final norm, per element; the norm's division by the stream's scale is the same for all
-    tokens and left out, as are later layers (the direct path only).
+    ``g`` is the weight of the final norm, per element, and a layer norm takes the mean off ``d`` first; the norm's
+    division by the stream's scale is the same for all tokens and left out, as are later layers (the direct path only).
 
     Raises:
         FeatureSourceError: If the source writes no direction to the residual stream, or a feature is out of range.
@@ -37,25 +37,33 @@ def top_logit_tokens(
     unembedding: torch.Tensor = hf.get_output_embeddings().weight
     # Some vocabularies are padded beyond the tokenizer's.
     n_tokens = min(int(unembedding.shape[0]), len(model.tokenizer))
-    folded = directions.to(model.device) * norm_weight(_final_norm(hf), model.d_model).to(model.device)
+    folded = through_norm(_final_norm(hf), directions.to(model.device))
     logits = folded @ unembedding[:n_tokens].float().T
     top = logits.topk(min(k, n_tokens), dim=-1).indices.tolist()
     return [tuple(str(model.tokenizer.decode([token])) for token in row) for row in top]
 
 
-def norm_weight(norm: torch.nn.Module, width: int) -> torch.Tensor:
-    """Return a norm's factor per element, float32 [width], measured on the norm itself.
+def through_norm(norm: torch.nn.Module, directions: torch.Tensor) -> torch.Tensor:
+    """Return what a norm makes of directions [k, d] in the stream, up to its scale: float32 [k, d].
 
-    Families differ in what they store (Gemma keeps the weight minus one), not in what they do: a probe of alternating
-    1 and -1 has mean 0 and scale 1, so that the output is the probe times the weight, plus a bias that a zero input
-    shows.
+    Families differ in what they store (Gemma keeps the weight minus one), not in what they do, so the norm itself is
+    asked. A probe of alternating 1 and -1 has mean 0 and scale 1: its output is the probe times the weight, plus a bias
+    that a zero input shows. Of a constant input a layer norm leaves nothing, an RMS norm the weight.
     """
+    width = directions.shape[-1]
     parameter = next(norm.parameters(), torch.zeros(0))
-    probe = torch.ones(width, dtype=parameter.dtype, device=parameter.device)
+    ones = torch.ones(width, dtype=parameter.dtype, device=parameter.device)
+    probe = ones.clone()
     probe[1::2] = -1
     with torch.no_grad():
-        measured: torch.Tensor = (norm(probe).float() - norm(torch.zeros_like(probe)).float()) * probe.float()
-    return measured
+        bias = norm(torch.zeros_like(ones)).float()
+        weight = (norm(probe).float() - bias) * probe.float()
+        centres = float((norm(ones).float() - bias).abs().max()) < float(weight.abs().max()) / 2
+    moved = directions.float()
+    if centres:
+        moved = moved - moved.mean(dim=-1, keepdim=True)
+    folded: torch.Tensor = moved * weight
+    return folded
 
 
 def _final_norm(model: torch.nn.Module) -> torch.nn.Module:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.errors import SubjectError, UnknownNameError
@@ -105,7 +106,7 @@ def load_model(config: ModelConfig, cache: Path, progress: Progress = SILENT) ->
                 dtype=dtype,
                 trust_remote_code=config.trust_remote_code,
             )
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise _load_error(config, error) from error
     model.requires_grad_(requires_grad=False)
     return SubjectModel(model.to(device).eval(), tokenizer, model_identity(config, cache))
@@ -143,7 +144,7 @@ def require_bos(tokenizer: PreTrainedTokenizerBase) -> int:
     """
     if isinstance(tokenizer.bos_token_id, int):
         return tokenizer.bos_token_id
-    hint = "set corpus.tokens.bos=none if the model was trained without one"
+    hint = "set corpus.bos=none if the model was trained without one"
     raise SubjectError("the tokenizer has no beginning-of-sequence token to prepend", hint=hint)
 
 

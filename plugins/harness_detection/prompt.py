@@ -6,7 +6,25 @@ from harness.api import ClassifierPrompt, for_prompt
 
 __all__ = ["PROMPT", "shown_alone", "shown_in_list"]
 
-SINGLE = """PLACEHOLDER"""
+SINGLE = """A feature of a language model responds to certain words or patterns in a text. Given a description of the \
+feature and a short excerpt, say whether the excerpt contains at least one such word or pattern. Answer with one word: \
+Yes or No.
+
+Description: Names of fruit
+Excerpt: she bought two ripe mangoes and a bag of rice before the
+Answer: Yes
+
+Description: Past-tense verbs of motion
+Excerpt: is the largest lake in the region and supplies water to
+Answer: No
+
+Description: Closing brackets in code
+Excerpt: return max(a, b); } // end of helper
+Answer: Yes
+
+Description: Legal terms
+Excerpt: the soup should simmer for an hour, stirring now and then
+Answer: No"""
 
 SEVERAL = """A feature of a language model responds to certain words or patterns. You are given a description of the \
 feature and numbered excerpts. For each excerpt, decide whether it contains what is described: 1 if it does, 0 if not. \
@@ -19,12 +37,12 @@ Description: names of fruit
 4. cherry pie with cream, and plum jam
 [1, 0, 0, 1]"""
 
-PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="")
+PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:")
 
 
 def shown_alone(text: str) -> str:
     """Return a window as a call of its own shows it."""
-    return f"Text: {shown_in_list(text)}"
+    return f"Excerpt: {shown_in_list(text)}"
 
 
 def shown_in_list(text: str) -> str:

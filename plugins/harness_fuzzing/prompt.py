@@ -13,7 +13,29 @@ __all__ = ["CLOSE", "OPEN", "PROMPT", "marked_text", "marked_words", "shown_alon
 
 OPEN, CLOSE = "<<", ">>"
 
-SINGLE = """PLACEHOLDER"""
+SINGLE = """A feature of a language model responds to certain words or patterns. Given a description of the feature \
+and an excerpt in which some words are marked with << and >>, say whether the marked words are the ones the feature \
+responds to. Answer with one word: Yes or No.
+
+Description: Names of fruit
+Excerpt: she bought two ripe <<mangoes>> and a bag of rice
+Marked: mangoes
+Answer: Yes
+
+Description: Names of fruit
+Excerpt: she bought two ripe mangoes <<and>> a bag of rice
+Marked: and
+Answer: No
+
+Description: Closing brackets in code
+Excerpt: return <<max>>(a, b); } // end of helper
+Marked: max
+Answer: No
+
+Description: Past-tense verbs of motion
+Excerpt: the dog <<ran>> over the bridge and <<climbed>> the bank
+Marked: ran, climbed
+Answer: Yes"""
 
 SEVERAL = """A feature of a language model responds to certain words or patterns. You are given a description of the \
 feature and numbered excerpts in which some words are marked with << and >>. For each excerpt, decide whether the \
@@ -27,7 +49,7 @@ Description: names of fruit
 4. <<cherry>> pie with cream, and <<plum>> jam
 [1, 0, 0, 1]"""
 
-PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="")
+PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:")
 
 
 def marked_text(marked: Marked) -> str:
@@ -54,7 +76,7 @@ def shown_alone(marked: Marked) -> str:
 
     Small judges read the marks in the text poorly; repeating what is marked adds no information that is not there.
     """
-    return f"Text: {marked_text(marked)}\nMarked: {marked_words(marked)}"
+    return f"Excerpt: {marked_text(marked)}\nMarked: {marked_words(marked)}"
 
 
 def shown_in_list(marked: Marked) -> str:

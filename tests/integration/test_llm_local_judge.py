@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from harness.llm.protocol import LLM
+    from harness.llm.protocol import LLM, Completion
 
 pytestmark = [pytest.mark.integration, pytest.mark.real_judge, pytest.mark.timeout(600)]
 
@@ -103,20 +103,24 @@ async def test_a_long_answer_is_truncated_and_a_long_prompt_is_an_error(judge: L
     assert "context" in (long.error or "")
 
 
-async def test_the_same_question_has_the_same_answer_whatever_came_before(weights: Path, tmp_path: Path) -> None:
-    async def graded(folder: str, *, after: str | None) -> float:
-        llm = open_llm(local(weights), "judge", tmp_path / folder)
-        if after is not None:
-            await llm.complete(verdict("legal terms", after))
-        answer = await llm.complete(verdict("legal terms", "The court dismissed the appeal."))
-        await llm.close()
-        probability = choice_probability(answer, "Yes", "No")
-        assert probability is not None
-        return probability
+async def test_an_answer_does_not_depend_on_what_was_asked_before_or_beside_it(weights: Path, tmp_path: Path) -> None:
+    questions = [verdict("legal terms", "The court dismissed the appeal."), verdict("numbers", "Seven of nine.")]
 
-    cold = await graded("cold", after=None)
-    warm = await graded("warm", after="The weather was fine.")
-    assert math.isclose(cold, warm, abs_tol=0.05)
+    async def graded(folder: str, *, slots: int, before: tuple[CompletionRequest, ...]) -> list[Completion]:
+        llm = open_llm(local(weights, slots=slots), "judge", tmp_path / folder)
+        for request in before:
+            await llm.complete(request)
+        answers = await asyncio.gather(*(llm.complete(request) for request in questions))
+        await llm.close()
+        return [replace(answer, cached=False) for answer in answers]
+
+    cold = await graded("cold", slots=1, before=())
+    other = (
+        verdict("legal terms", "The weather was fine."),
+        CompletionRequest((Message("user", "Count."),), max_tokens=9),
+    )
+    assert await graded("warm", slots=1, before=other[:1]) == cold
+    assert await graded("beside", slots=2, before=other[::-1]) == cold
 
 
 async def test_two_roles_share_one_server(weights: Path, tmp_path: Path) -> None:

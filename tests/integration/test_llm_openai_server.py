@@ -7,13 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.openai_server import Answer, OpenAIServer, Received, chat_body
 
 from harness.config.schema import LLMConfig
 from harness.errors import LLMError
 from harness.llm.open import answers_path, open_llm
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest
 from harness.outcome import Outcome
+from tests.support.openai_server import Answer, OpenAIServer, Received, chat_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +195,20 @@ async def test_every_fault_has_an_outcome_and_is_not_cached(name: str, tmp_path:
     assert len(first.error or "") < 300
     assert asked == 1, "litellm retried behind our back"
     assert (second.outcome, second.cached) == (Outcome.OK, False)
+
+
+@pytest.mark.parametrize("name", ["html", "half json", "cut before the head", "server error", "rate limit", "refusal"])
+async def test_faults_mean_the_same_through_the_vllm_provider(name: str, tmp_path: Path) -> None:
+    answer, outcome, _said = OUTCOMES[name]
+    async with OpenAIServer(always(answer)) as server:
+        llm = open_llm(config(server.url, model="hosted_vllm/m", max_retries=1), "judge", tmp_path)
+        first = await llm.complete(ask())
+        asked = len(server.completions)
+        server.plan = always(Answer(body=chat_body()))
+        second = await llm.complete(ask("other"))
+        await llm.close()
+    assert (first.outcome, second.outcome) == (outcome, Outcome.OK)
+    assert asked == (1 if name == "refusal" else 2)
 
 
 async def test_one_token_answer_at_the_limit_is_whole(tmp_path: Path) -> None:

@@ -73,3 +73,12 @@ def test_array_that_is_none(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 2)))
     with pytest.raises(MaterialError, match="2 dimensions"):
         load_array(tmp_path, "a.npy")
+
+
+def test_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(MaterialError, match=r"cannot write the cache: .*HARNESS_CACHE"),
+        building(tmp_path / "file" / "x"),
+    ):
+        pass

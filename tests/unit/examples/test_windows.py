@@ -40,7 +40,8 @@ def test_tile_by_hand(written_tokens: Any) -> None:
     assert windows.strengths.tolist() == [1.5, 2.0]
     assert windows.documents.tolist() == [0, 1]
     assert windows.silent.tolist() == [False, False, False, True]  # the second holds a negative value
-    assert windows.outside == 2  # the leftover token at 6, and the negative value
+    # Neither the leftover token at 6 nor the negative value is in an activating window.
+    assert list(zip(windows.low.tolist(), windows.high.tolist(), strict=True)) == [(0, 2), (4, 5)]
 
 
 @relaxed
@@ -60,6 +61,7 @@ def test_tile_agrees_with_a_plain_loop(written_tokens: Any, lengths: list[int], 
                 expected.append((first, document, max(found)))
     assert rows(windows) == expected
     assert windows.silent.tolist() == silent
+    check_ranges(windows, active, width)
 
 
 @relaxed
@@ -93,7 +95,7 @@ def test_peak_agrees_with_the_greedy_loop(
         not any(at in values or at in covered for at in range(start, start + width)) for start in grid.starts.tolist()
     ]
     assert windows.silent.tolist() == silent
-    assert windows.outside == len(values.keys() - covered)
+    check_ranges(windows, active, width)
 
 
 def test_peak_lies_at_its_offset_where_the_context_allows(written_tokens: Any) -> None:
@@ -105,3 +107,10 @@ def test_peak_lies_at_its_offset_where_the_context_allows(written_tokens: Any) -
 def rows(windows: FeatureWindows) -> list[tuple[int, int, float]]:
     columns = (windows.starts.tolist(), windows.documents.tolist(), windows.strengths.tolist())
     return list(zip(*columns, strict=True))
+
+
+def check_ranges(windows: FeatureWindows, active: FeatureActivations, width: int) -> None:
+    ranges = zip(windows.starts.tolist(), windows.low.tolist(), windows.high.tolist(), strict=True)
+    for start, low, high in ranges:
+        inside = (active.positions >= start) & (active.positions < start + width)
+        assert np.flatnonzero(inside).tolist() == list(range(low, high))

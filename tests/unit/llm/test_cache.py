@@ -3,14 +3,13 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import LLMError
-from harness.llm import cache as cache_module
 from harness.llm.backend import Reply
 from harness.llm.cache import AnswerCache, decode_reply, encode_reply
 from harness.llm.protocol import TokenAlternatives
@@ -73,14 +72,14 @@ def test_it_writes_ahead_where_it_can(path: Path) -> None:
 
 def test_it_works_where_writing_ahead_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class NoWal(sqlite3.Connection):
-        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
             if "= WAL" in sql:
                 message = "locking protocol"
                 raise sqlite3.OperationalError(message)
-            return super().execute(sql, *args)  # type: ignore[arg-type]
+            return super().execute(sql, *args)
 
     real = sqlite3.connect
-    monkeypatch.setattr(cache_module.sqlite3, "connect", lambda *a, **k: real(*a, factory=NoWal, **k))
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=NoWal, **k))
     cache = AnswerCache(path)
     cache.put("k", "m", YES)
     assert cache.get("k") == YES

@@ -1,0 +1,93 @@
+"""Whether the values of a run make sense by themselves and together, before anything is loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigError, UnknownNameError
+from harness.examples.checks import check_examples
+from harness.examples.select import SELECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.config.resolved import ResolvedRun
+    from harness.config.schema import CorpusTokens, ExecutionConfig, FeaturesConfig
+
+__all__ = ["check_name", "check_run"]
+
+BOS_POLICIES = ("none", "prepend")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_NAME_HINT = "letters, digits, '_', '.' and '-', not beginning with a sign, at most 128"
+
+
+def check_name(name: str, where: str) -> None:
+    """Check the name of a run, subject, scorer or control: it becomes a part of paths and tables.
+
+    Raises:
+        ConfigError: If it holds anything but letters, digits, ``_``, ``.`` and ``-``, or begins with a sign.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' cannot be a name", where=where, hint=_NAME_HINT)
+
+
+def check_run(run: ResolvedRun) -> None:
+    """Check the values of a run.
+
+    Raises:
+        ConfigError: If one is out of its range, is no name that exists, or contradicts another.
+    """
+    check_name(run.name, "name")
+    check_examples(run.examples)
+    _check_corpus(run.corpus_tokens)
+    _check_features(run.features)
+    _check_execution(run.execution)
+    if run.examples.window_tokens > run.corpus_tokens.context_length:
+        raise ConfigError(
+            f"windows of {run.examples.window_tokens} tokens do not fit into contexts of "
+            f"{run.corpus_tokens.context_length}",
+            where="examples.window_tokens",
+            hint="a smaller window, or a larger corpus.context_length",
+        )
+    if run.set_name in run.controls:
+        raise ConfigError(
+            f"the explanation set and a control are both named '{run.set_name}'",
+            where="controls",
+            hint="leave the control out, or give explainer.set_name=...",
+        )
+
+
+def _check_corpus(tokens: CorpusTokens) -> None:
+    _at_least(vars(tokens), {"n_tokens": 1, "context_length": 1, "min_document_tokens": 1}, "corpus")
+    if tokens.bos not in BOS_POLICIES:
+        raise UnknownNameError("BOS policy", tokens.bos, BOS_POLICIES, where="corpus.bos")
+
+
+def _check_features(features: FeaturesConfig) -> None:
+    if features.select not in SELECTIONS:
+        raise UnknownNameError("selection", features.select, SELECTIONS, where="features.select")
+    _at_least(vars(features), {"n": 1, "start": 0}, "features")
+    if features.stop is not None and features.stop <= features.start:
+        raise ConfigError(
+            f"the range ends at {features.stop}, before it starts ({features.start})", where="features.stop"
+        )
+    if features.select == "list" and not features.ids:
+        raise ConfigError("the list is empty", where="features.ids", hint="give 'features.ids=[12,77]'")
+    if min(features.ids, default=0) < 0:
+        raise ConfigError(f"there is no feature {min(features.ids)}", where="features.ids", hint="count from 0")
+    doubled = sorted({feature for feature in features.ids if features.ids.count(feature) > 1})
+    if doubled:
+        raise ConfigError(f"feature {doubled[0]} is named more than once", where="features.ids")
+
+
+def _check_execution(execution: ExecutionConfig) -> None:
+    _at_least(vars(execution), {"unit_concurrency": 1, "collect_batch_tokens": 1}, "execution")
+    if not 0 <= execution.max_failed_share <= 1:
+        raise ConfigError(f"must be from 0 to 1, and is {execution.max_failed_share:g}", where="execution")
+
+
+def _at_least(values: Mapping[str, int], least: Mapping[str, int], where: str) -> None:
+    for name, smallest in least.items():
+        if values[name] < smallest:
+            raise ConfigError(f"must be at least {smallest}, and is {values[name]}", where=f"{where}.{name}")

@@ -1,0 +1,119 @@
+"""A run as configuration describes it, ready to be executed: frozen, every parameter in its own dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from harness.identity import fingerprint, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.config.schema import (
+        CorpusTokens,
+        EmbedderConfig,
+        ExamplesConfig,
+        ExecutionConfig,
+        FeaturesConfig,
+        LLMConfig,
+        PathsConfig,
+    )
+    from harness.registry.catalogue import Registered
+    from harness.registry.specs import Spec
+
+__all__ = ["ResolvedPlugin", "ResolvedRun"]
+
+_PACE = frozenset({"api_key_env", "concurrency", "max_retries", "slots", "threads", "timeout_s"})
+"""Settings of a model that change how fast or under which key an answer comes, not what it is."""
+
+
+@dataclass(frozen=True)
+class ResolvedPlugin:
+    """A plugin as a run uses it.
+
+    Attributes:
+        name: Its name in this run.
+        registered: What is registered, and from where.
+        config: Its parameters, an instance of its own dataclass.
+    """
+
+    name: str
+    registered: Registered[Spec]
+    config: Any
+
+    def plain(self) -> dict[str, Any]:
+        """Return plugin, version and parameters as plain data."""
+        spec = self.registered.spec
+        return {"plugin": spec.name, "version": spec.version, **plain(self.config)}
+
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """A run, ready to be executed.
+
+    Attributes:
+        name: Its name; the beginning of its folder's.
+        seed: Root of all draws.
+        subjects: By name, in order of name.
+        corpus: The reader of documents.
+        corpus_tokens: How documents become tokens.
+        examples: Windows, split, numbers of examples.
+        features: Which features.
+        explainer: What writes the real explanation set.
+        explainer_llm: The explainer's language model, None if it needs none.
+        set_name: Name of the real explanation set.
+        judge: The judge, None if no scorer needs one.
+        embedder: The embedding model, None if no scorer needs one.
+        scorers: By name, in order of name.
+        controls: By name, in order of name.
+        paths: Where results and cache lie.
+        execution: How the run is executed; changes no number.
+        debug: Whether errors show tracebacks.
+    """
+
+    name: str
+    seed: int
+    subjects: Mapping[str, ResolvedPlugin]
+    corpus: ResolvedPlugin
+    corpus_tokens: CorpusTokens
+    examples: ExamplesConfig
+    features: FeaturesConfig
+    explainer: ResolvedPlugin
+    explainer_llm: LLMConfig | None
+    set_name: str
+    judge: LLMConfig | None
+    embedder: EmbedderConfig | None
+    scorers: Mapping[str, ResolvedPlugin]
+    controls: Mapping[str, ResolvedPlugin]
+    paths: PathsConfig
+    execution: ExecutionConfig
+    debug: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything that can change a record as plain data: no paths of results, no concurrency, no key."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "subject": {name: subject.plain() for name, subject in self.subjects.items()},
+            "corpus": {**self.corpus.plain(), **plain(self.corpus_tokens)},
+            "examples": plain(self.examples),
+            "features": plain(self.features),
+            "explainer": {**self.explainer.plain(), "llm": _paceless(self.explainer_llm), "set_name": self.set_name},
+            "judge": _paceless(self.judge),
+            "embedder": plain(self.embedder),
+            "scorers": {name: scorer.plain() for name, scorer in self.scorers.items()},
+            "controls": {name: control.plain() for name, control in self.controls.items()},
+        }
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """Return the digest of ``plain()``: the same for two configurations exactly when they are the same run."""
+        return fingerprint(self.plain(), length=64)
+
+
+def _paceless(config: LLMConfig | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    return {key: value for key, value in plain(config).items() if key not in _PACE}

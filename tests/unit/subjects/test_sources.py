@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from harness.errors import FeatureSourceError, SubjectError
+from harness.subjects.builtin import SUBJECTS
+from harness.subjects.configs import SaeConfig, TranscoderConfig
+from harness.subjects.identity import sae_identity, transcoder_identity
+from harness.subjects.protocol import FeatureSource
+from harness.subjects.sae import build as build_sae
+from harness.subjects.transcoder import build as build_transcoder
+
+if TYPE_CHECKING:
+    from harness.subjects.model import SubjectModel
+
+FOLDERS = Path(__file__).parents[2] / "fixtures" / "feature_sources"
+# The tiny model of these tests is as wide as the golden weights.
+SAE, TRANSCODER = str(FOLDERS / "saelens_topk"), str(FOLDERS / "saelens_transcoder")
+
+
+def test_an_sae_on_the_hookpoint_its_weights_name(subject: SubjectModel, tokens: torch.Tensor) -> None:
+    source = build_sae(SaeConfig(source=SAE), subject)
+    assert isinstance(source, FeatureSource)
+    assert (str(source.hookpoint), source.kind) == ("model.layers.1.output", "sae")
+    hidden = subject.hidden_states(tokens, None, [source.hookpoint])[source.hookpoint]
+    assert source.encode(hidden).shape == (2, 7, 64)
+    directions = source.write_directions([1, 2])
+    assert directions is not None
+    assert torch.equal(directions, source.dictionary.w_dec[[1, 2]])
+
+
+def test_a_transcoder_reads_one_place_and_writes_another(subject: SubjectModel) -> None:
+    source = build_transcoder(TranscoderConfig(source=TRANSCODER), subject)
+    assert isinstance(source, FeatureSource)
+    assert (str(source.hookpoint), str(source.hookpoint_out)) == (
+        "model.layers.1.mlp.input",
+        "model.layers.1.mlp.output",
+    )
+    assert source.kind == "transcoder"
+
+
+def test_the_config_moves_the_hookpoint(subject: SubjectModel) -> None:
+    source = build_sae(SaeConfig(source=SAE, hookpoint="blocks.0.hook_resid_pre"), subject)
+    assert str(source.hookpoint) == "model.layers.0.input"
+
+
+def test_weights_that_name_no_place_need_one(subject: SubjectModel) -> None:
+    with pytest.raises(FeatureSourceError, match=r"do not say their hookpoint.*set hookpoint"):
+        build_sae(SaeConfig(source=str(FOLDERS / "sparsify_sae")), subject)
+
+
+def test_a_width_that_does_not_fit_names_both_numbers(subject: SubjectModel) -> None:
+    config = SaeConfig(source=SAE, hookpoint="model.layers.1.mlp.down_proj.input")
+    with pytest.raises(FeatureSourceError, match=r"reads width 16, but .* has width 24"):
+        build_sae(config, subject)
+
+
+def test_the_kinds_are_not_mixed_up(subject: SubjectModel) -> None:
+    with pytest.raises(FeatureSourceError, match="use the subject kind 'transcoder'"):
+        build_sae(SaeConfig(source=TRANSCODER), subject)
+    with pytest.raises(FeatureSourceError, match="use the subject kind 'sae'"):
+        build_transcoder(TranscoderConfig(source=SAE), subject)
+
+
+def test_a_hookpoint_the_model_has_not(subject: SubjectModel) -> None:
+    with pytest.raises(SubjectError, match="no module"):
+        build_sae(SaeConfig(source=SAE, hookpoint="model.layers.4.output"), subject)
+
+
+def test_the_identity_is_known_before_and_holds_what_matters(subject: SubjectModel) -> None:
+    config = SaeConfig(source=SAE)
+    identity = sae_identity(config)
+    assert identity == build_sae(config, subject).identity
+    assert identity["activation"] == "topk"
+    assert identity["k"] == 8
+    assert identity["hookpoint"] == "model.layers.1.output"
+    assert len(identity["sha256"]) == 64
+    assert sae_identity(SaeConfig(source=SAE, hookpoint="model.layers.0.output")) != identity
+    other = TranscoderConfig(source=TRANSCODER)
+    assert transcoder_identity(other) == build_transcoder(other, subject).identity
+    json.dumps(identity)
+
+
+def test_the_builtin_kinds_resolve_and_their_configs_hold_a_model() -> None:
+    assert [spec.name for spec in SUBJECTS] == ["sae", "transcoder", "mlp_neurons"]
+    for spec in SUBJECTS:
+        assert callable(spec.resolve_factory())
+        config: Any = spec.resolve_config()
+        assert "model" in {field.name for field in fields(config)}
+
+
+def test_listing_and_identities_import_nothing_heavy() -> None:
+    code = (
+        "import sys, harness.subjects.builtin, harness.subjects.configs, harness.subjects.identity, harness.embedding;"
+        "print([name for name in ('torch', 'transformers', 'numpy', 'huggingface_hub') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
