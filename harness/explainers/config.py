@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omegaconf import MISSING
+
 from harness.errors import ConfigError
 
 __all__ = ["DefaultConfig", "EmptyConfig", "ImportedConfig", "ShuffledConfig", "TopTokensConfig"]
@@ -61,7 +63,7 @@ class ImportedConfig:
         sha256: Digest the file must have, if given.
     """
 
-    path: str = ""
+    path: str = MISSING
     feature_column: str = "feature"
     text_column: str = "text"
     subject_column: str = "subject"

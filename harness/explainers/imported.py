@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omegaconf import MISSING
+
 from harness.errors import ConfigError
 from harness.explainers.protocol import Draft, ExplainerEstimate
 from harness.interop.explanations import Columns, read_explanations
@@ -65,7 +67,7 @@ def imported_identity(config: ImportedConfig) -> dict[str, str]:
 
 
 def _path(config: ImportedConfig) -> Path:
-    if not config.path:
+    if config.path in {"", MISSING}:
         raise ConfigError(
             "no file is named", where="explainer.path", hint="explainer=imported explainer.path=FILE.jsonl"
         )

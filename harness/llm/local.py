@@ -148,8 +148,8 @@ def launch(settings: ServerSettings) -> Server:
     params.cache_ram_mib = _PREFIX_CACHE_MIB
     # The repacked kernels and flash attention add up in an order that depends on how many tokens are computed together,
     # so what a prompt shares with the one before it would change its answer: by up to 0.2 nats on the default judge,
-    # enough to turn verdicts near one half. Without both, an answer is the same to the last bit whatever was asked
-    # before or beside it; that costs 5 to 10 % of the speed.
+    # enough to turn verdicts near one half. Without both, one slot gives the same answer to the last bit whatever was
+    # asked before; that costs about 5 % of the speed. (Several slots still share a batch, and may differ a little.)
     params.no_extra_bufts = True
     params.flash_attn_type = library.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.ui = False

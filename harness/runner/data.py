@@ -82,13 +82,13 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
             builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed)
             progress.say(f"{subject.name}: choosing features and building their records")
             records, skipped = select_features(resolved.features, builder, store.n_features, subject.name)
-            records = _with_logit_tokens(resolved, subject, records, models)
+            named = _with_logit_tokens(resolved, subject, records, models)
             prepared[subject.name] = SubjectData(
                 name=subject.name,
                 plugin=subject,
                 activations=store.fingerprint,
                 examples=builder.protocol,
-                records=tuple(records),
+                records=tuple(named),
                 skipped=tuple(skipped),
                 facts={
                     "identity": dict(_subject_identity(subject, cache)),

@@ -73,7 +73,8 @@ class RunResources:
         await llm.start()
         return llm
 
-    def _open_embedder(self) -> Embedder:
-        if self._embedder is None:
-            self._embedder = open_embedder(self._resolved.embedder, self._cache)
+    def _open_embedder(self) -> Embedder | None:
+        config = self._resolved.embedder
+        if self._embedder is None and config is not None:
+            self._embedder = open_embedder(config, self._cache)
         return self._embedder

@@ -138,22 +138,22 @@ async def _score_unit(
     resources: RunResources,
 ) -> tuple[ScoreLine, list[ItemLine]]:
     if unit.explanation is None:
-        reason = unit.line.error or f"no explanation: {unit.line.outcome}"
-        return _line(unit, scorer, status="no_explanation", error=reason), []
+        why = unit.line.error or f"no explanation: {unit.line.outcome}"
+        return _line(unit, scorer, status="no_explanation", error=why), []
     record = unit.record
     seed = derive_seed(resolved.seed, "score", unit.scorer.registered.spec.name, record.subject, record.feature)
     given = await resources.for_scorer(unit.scorer, subjects[record.subject].plugin, seed)
     try:
         result = await scorer.score(record.for_scoring(), unit.explanation, given)
         reason = unusable(result)
-        status = "error" if reason else "scored"
-        return _line(unit, scorer, status=status, result=result, error=reason), _items(unit, result)
+        line = _line(unit, scorer, status="error" if reason else "scored", result=result, error=reason)
     except LLMError:
         raise
     except HarnessError as error:
         return _line(unit, scorer, status="error", error=str(error)), []
     except Exception as error:  # noqa: BLE001  -- a plugin's defect fails its unit, is recorded there, and no other
         return _line(unit, scorer, status="error", error=describe(error)), []
+    return line, _items(unit, result)
 
 
 def _line(

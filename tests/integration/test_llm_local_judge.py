@@ -103,11 +103,11 @@ async def test_a_long_answer_is_truncated_and_a_long_prompt_is_an_error(judge: L
     assert "context" in (long.error or "")
 
 
-async def test_an_answer_does_not_depend_on_what_was_asked_before_or_beside_it(weights: Path, tmp_path: Path) -> None:
+async def test_an_answer_does_not_depend_on_what_was_asked_before(weights: Path, tmp_path: Path) -> None:
     questions = [verdict("legal terms", "The court dismissed the appeal."), verdict("numbers", "Seven of nine.")]
 
-    async def graded(folder: str, *, slots: int, before: tuple[CompletionRequest, ...]) -> list[Completion]:
-        llm = open_llm(local(weights, slots=slots), "judge", tmp_path / folder)
+    async def graded(folder: str, *before: CompletionRequest) -> list[Completion]:
+        llm = open_llm(local(weights), "judge", tmp_path / folder)
         for request in before:
             await llm.complete(request)
         answers = await asyncio.gather(*(llm.complete(request) for request in questions))

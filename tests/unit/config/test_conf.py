@@ -1,0 +1,106 @@
+"""The shipped options: every one of them composes, resolves, and lists what its plugin knows."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from harness.config.compose import compose_run
+from harness.config.options import list_options
+from harness.config.paths import conf_dir
+from harness.config.schema import CorpusTokens, EmbedderConfig, ExamplesConfig, LLMConfig
+from harness.errors import ConfigError
+from harness.registry.catalogue import load_catalogue
+from harness.registry.kinds import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.config.resolved import ResolvedRun
+    from harness.registry.catalogue import Catalogue
+
+FILES = sorted(path.relative_to(conf_dir()) for path in conf_dir().glob("*/*.yaml"))
+EVERY = pytest.mark.parametrize(("group", "name"), [(str(p.parent), p.stem) for p in FILES])
+
+
+def override(group: str, name: str) -> str:
+    if group == "llm":
+        return f"{group}@judge={name}"
+    return f"{group}=[{name}]" if group in {"subject", "scorers", "controls"} else f"{group}={name}"
+
+
+@EVERY
+def test_every_option_composes_and_lacks_only_what_the_user_must_say(
+    resolve: Callable[..., ResolvedRun], group: str, name: str
+) -> None:
+    chosen = override(group, name)
+    try:
+        run = resolve(chosen, *(["scorers=[embedding]"] if chosen == "judge=none" else []))
+    except ConfigError as error:
+        assert error.what == "a value is needed" or (group, name) == ("features", "list"), error  # noqa: PT017
+    else:
+        assert len(run.config_sha256) == 64
+
+
+@EVERY
+def test_every_option_says_what_it_is(catalogue: Catalogue, group: str, name: str) -> None:
+    (option,) = [one for one in list_options(catalogue) if (one.group, one.name) == (group, name)]
+    assert len(option.summary) > 10
+    assert option.distribution == "autointerp-harness"
+
+
+def test_every_experiment_says_what_it_runs_on(catalogue: Catalogue) -> None:
+    for name in ("demo", "demo_full", "smoke"):
+        composed = compose_run(["corpus=text", "features=all", f"experiment={name}"], catalogue)
+        assert composed.corpus.path == "???" or name  # the command line may still choose another corpus
+        assert composed.name == name
+
+
+def plugin_options() -> list[tuple[str, str, dict[str, Any]]]:
+    found = []
+    groups = {kind.group for kind in KINDS}
+    for path in FILES:
+        content = yaml.safe_load((conf_dir() / path).read_text())
+        group = str(path.parent)
+        if group in groups:
+            if group in {"subject", "scorers", "controls"}:
+                (content,) = content.values()
+            if "plugin" in content:
+                found.append((group, path.stem, content))
+    return found
+
+
+@pytest.mark.parametrize(("group", "name", "content"), plugin_options(), ids=[f"{g}/{n}" for g, n, _ in plugin_options()])
+def test_an_option_sets_only_what_its_plugin_knows(group: str, name: str, content: dict[str, Any]) -> None:
+    kind = next(kind for kind in KINDS if kind.group == group)
+    spec = load_catalogue().get(kind.name, content["plugin"]).spec
+    known = {found.name for found in dataclasses.fields(spec.resolve_config())}
+    known |= {found.name for found in dataclasses.fields(CorpusTokens)} if group == "corpus" else set()
+    assert set(content) - {"plugin", "defaults", "set_name", "llm"} <= known, name
+
+
+@pytest.mark.parametrize("name", ["sae", "transcoder", "mlp_neurons", "demo_sae", "demo_transcoder", "demo_neurons"])
+def test_subjects_list_every_parameter_so_that_each_can_be_set(name: str, catalogue: Catalogue) -> None:
+    (content,) = yaml.safe_load((conf_dir() / "subject" / f"{name}.yaml").read_text()).values()
+    config = catalogue.get("subject", content["plugin"]).spec.resolve_config()
+    assert set(content) == {"plugin", *(found.name for found in dataclasses.fields(config))}
+
+
+@pytest.mark.parametrize("name", ["demo", "text", "jsonl", "huggingface"])
+def test_corpora_list_every_parameter_so_that_each_can_be_set(name: str, catalogue: Catalogue) -> None:
+    content = yaml.safe_load((conf_dir() / "corpus" / f"{name}.yaml").read_text())
+    config = catalogue.get("corpus", content["plugin"]).spec.resolve_config()
+    known = {found.name for found in (*dataclasses.fields(config), *dataclasses.fields(CorpusTokens))}
+    assert set(content) == {"plugin", *known}
+
+
+@pytest.mark.parametrize(
+    ("group", "schema"), [("examples", ExamplesConfig), ("llm", LLMConfig), ("embedder", EmbedderConfig)]
+)
+def test_other_options_fit_their_schema(group: str, schema: Any) -> None:
+    known = {found.name for found in dataclasses.fields(schema)}
+    for path in (conf_dir() / group).glob("*.yaml"):
+        assert set(yaml.safe_load(path.read_text())) <= known, path.name
