@@ -7,7 +7,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
@@ -29,6 +29,8 @@ __all__ = ["SCHEMA_NAME", "PluginConfigs", "prepare_hydra"]
 
 SCHEMA_NAME = "_run_schema"
 _NESTED = frozenset({"subject", "scorers", "controls"})  # groups of several options, each under its own name
+
+_AUTOMATIC = "plugin "
 
 # Hydra makes the bridge itself, without arguments, so what it should append is handed over here.
 _PACKAGES: ContextVar[Mapping[str, str]] = ContextVar("config_packages", default=MappingProxyType({}))
@@ -52,13 +54,22 @@ def prepare_hydra(catalogue: Catalogue) -> None:
     store = ConfigStore.instance()
     store.store(name=SCHEMA_NAME, node=RunConfig)
     for kind in KINDS:
+        _forget_automatic(store, kind.group)
         for name, registered in catalogue.of_kind(kind.name).items():
             if "/" not in name and not _has_option(catalogue, kind.group, name):
                 option = _option(kind, registered)
                 node = {name: option} if kind.group in _NESTED else option
-                store.store(group=kind.group, name=name, node=node, provider=registered.distribution)
+                store.store(group=kind.group, name=name, node=node, provider=f"{_AUTOMATIC}{registered.distribution}")
     _PACKAGES.set(MappingProxyType(dict(catalogue.config_packages)))
     Plugins.instance().register(PluginConfigs)
+
+
+def _forget_automatic(store: ConfigStore, group: str) -> None:
+    """Remove the automatic options of an earlier catalogue: the store is one per process."""
+    nodes: dict[str, Any] = store.repo.get(group, {})
+    for file, node in list(nodes.items()):
+        if isinstance(node, ConfigNode) and (node.provider or "").startswith(_AUTOMATIC):
+            del nodes[file]
 
 
 def _has_option(catalogue: Catalogue, group: str, name: str) -> bool:

@@ -10,7 +10,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 from harness.config.options import option_names
-from harness.config.parameters import defaults_of, said, unknown_key
+from harness.config.parameters import OF_THE_HARNESS, defaults_of, said, unknown_key
 from harness.errors import ConfigError, HarnessError, PluginError, UnknownNameError
 from harness.registry.kinds import KINDS
 
@@ -26,6 +26,7 @@ COMPOSITION_ERRORS = (*HYDRA_ERRORS, YAMLError, ValueError, AssertionError)
 """What composing a configuration can raise. Hydra does not check every override before it asserts things about it."""
 
 _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
+_IN_FILE = re.compile(r"In '(?P<where>[^']+)': \w+ raised while composing config:\s*(?P<what>[^\n]+)")
 # Hydra says these in its message alone: a pattern with the place it names, what we say of it, and what to try.
 _MESSAGES = (
     (
@@ -136,11 +137,13 @@ def _plugin_parameters(path: str, node: Any, catalogue: Catalogue) -> list[str] 
         names = list(defaults_of(catalogue.get(kind.name, str(node["plugin"])).spec.resolve_config()))
     except HarnessError:
         return None  # said in full when the run is resolved
-    return [*names, *(name for name in map(str, node) if name not in {"plugin", *names})]
+    return sorted({*names, *OF_THE_HARNESS.get(kind.name, ()), *map(str, node)} - {"plugin"})
 
 
 def _by_message(error: Exception) -> ConfigError:
     message = str(error)
+    if match := _IN_FILE.search(message):
+        return ConfigError(match["what"], where=f"{match['where']}.yaml")
     for pattern, what, hint in _MESSAGES:
         if match := re.search(pattern, message):
             return ConfigError(what, where=match["where"], hint=hint.format(**match.groupdict()) if hint else None)

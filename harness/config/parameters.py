@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from harness.config.schema import CorpusTokens
 from harness.errors import ConfigError, HarnessError, PluginError, closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["defaults_of", "parameters", "said", "unknown_key"]
+__all__ = ["OF_THE_HARNESS", "defaults_of", "parameters", "said", "unknown_key"]
 
 T = TypeVar("T")
 
-MISSING = "???"
+OF_THE_HARNESS = {
+    "corpus": tuple(found.name for found in dataclasses.fields(CorpusTokens)),
+    "explainer": ("llm", "set_name"),
+}
+"""What stands beside a plugin's own parameters, by kind: read by the harness, not by the plugin."""
 
 
 def parameters(config_type: type[T], given: Mapping[str, Any], where: str) -> T:

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config.checks import check_name, check_run
 from harness.config.guard import refuse_targets
-from harness.config.parameters import parameters, said, unknown_key
+from harness.config.parameters import OF_THE_HARNESS, parameters, said, unknown_key
 from harness.config.resolved import ResolvedPlugin, ResolvedRun
 from harness.config.schema import (
     CorpusTokens,
@@ -37,9 +37,6 @@ __all__ = ["ResolvedPlugin", "ResolvedRun", "resolve_run"]
 T = TypeVar("T")
 
 _SCALARS = ("name", "seed", "debug")
-_OF_EXPLAINER = ("llm", "set_name")
-_OF_TOKENS = tuple(found.name for found in dataclasses.fields(CorpusTokens))
-_RESERVED = {"corpus": _OF_TOKENS, "explainer": _OF_EXPLAINER}
 
 
 def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> ResolvedRun:
@@ -123,7 +120,7 @@ def _plugin(name: str, values: Any, kind: str, where: str, catalogue: Catalogue)
         raise ConfigError("no plugin is named here", where=where, hint=f"{where}.plugin=NAME, of {names or '(none)'}")
     registered = catalogue.get(kind, values["plugin"], where=f"{where}.plugin")
     config_type = registered.spec.resolve_config()
-    reserved = {"plugin", "version", *_RESERVED.get(kind, ())}
+    reserved = {"plugin", "version", *OF_THE_HARNESS.get(kind, ())}
     clash = sorted(reserved & set(_fields(config_type)))
     if clash:
         message = f"parameter '{clash[0]}' of {kind} '{registered.spec.name}' has a name the harness uses itself"
@@ -133,13 +130,15 @@ def _plugin(name: str, values: Any, kind: str, where: str, catalogue: Catalogue)
 
 
 def _corpus(values: Mapping[str, Any], catalogue: Catalogue) -> tuple[ResolvedPlugin, CorpusTokens]:
-    tokens = parameters(CorpusTokens, {key: value for key, value in values.items() if key in _OF_TOKENS}, "corpus")
-    rest = {key: value for key, value in values.items() if key not in _OF_TOKENS}
+    tokens = parameters(
+        CorpusTokens, {key: value for key, value in values.items() if key in OF_THE_HARNESS["corpus"]}, "corpus"
+    )
+    rest = {key: value for key, value in values.items() if key not in OF_THE_HARNESS["corpus"]}
     return _plugin("corpus", rest, "corpus", "corpus", catalogue), tokens
 
 
 def _explainer(values: Mapping[str, Any], catalogue: Catalogue) -> tuple[ResolvedPlugin, LLMConfig | None, str]:
-    rest = {key: value for key, value in values.items() if key not in _OF_EXPLAINER}
+    rest = {key: value for key, value in values.items() if key not in OF_THE_HARNESS["explainer"]}
     explainer = _plugin("explainer", rest, "explainer", "explainer", catalogue)
     spec = cast("ExplainerSpec", explainer.registered.spec)
     llm = None

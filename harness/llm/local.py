@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from harness.llm.wire import WireFormat
     from harness.progress import Progress
 
-__all__ = ["LocalBackend", "LocalModel", "Server", "ServerPool", "ServerSettings", "launch", "process_servers"]
+__all__ = [
+    "NUMERICS_VERSION",
+    "LocalBackend",
+    "LocalModel",
+    "Server",
+    "ServerPool",
+    "ServerSettings",
+    "launch",
+    "process_servers",
+]
+
+NUMERICS_VERSION = 1
+"""Raised when ``launch`` changes a setting that can change an answer; part of every local cache key."""
 
 _PREFIX_CACHE_MIB = 256
 _GGUF_MAGIC = b"GGUF"

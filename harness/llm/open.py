@@ -14,7 +14,7 @@ from harness.llm.cache import AnswerCache
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
 from harness.llm.litellm_backend import Endpoint, LitellmBackend
-from harness.llm.local import LocalBackend, LocalModel
+from harness.llm.local import NUMERICS_VERSION, LocalBackend, LocalModel
 from harness.llm.price import configured_price
 from harness.llm.protocol import Capabilities
 from harness.llm.retry import RetryPolicy
@@ -106,7 +106,7 @@ def key_fields(config: LLMConfig) -> dict[str, Any]:
 
 def _engine_version() -> str | None:
     try:
-        return f"xllamacpp {version('xllamacpp')}"
+        return f"xllamacpp {version('xllamacpp')}, settings {NUMERICS_VERSION}"
     except PackageNotFoundError:
         return None
 

@@ -64,11 +64,11 @@ def material_identity(uri: str, sha256: str | None = None) -> dict[str, Any]:
         MaterialError: If a local path does not exist or an address is malformed.
     """
     parsed = parse_uri(uri)
-    if sha256 is not None:
-        return {"sha256": check_digest_form(sha256, where=uri)}
+    stated = None if sha256 is None else check_digest_form(sha256, where=uri)
     if isinstance(parsed, WheelUri):
-        return {"uri": parsed.text}
-    return {"sha256": path_digest(_local(parsed, uri))}
+        return {"sha256": stated} if stated else {"uri": parsed.text}
+    path = _local(parsed, uri)  # must be there, even where a stated digest makes reading it unnecessary
+    return {"sha256": stated or path_digest(path)}
 
 
 def _local(parsed: PathUri | DemoUri, uri: str) -> Path:

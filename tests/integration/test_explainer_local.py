@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.real_judge, pytest.mark.timeout(1200)]
 
-WINDOW_WORDS = 24
+WINDOW_TOKENS = 28
+TOKEN = re.compile(r"\s*(?:\w+|[^\w\s]+)")
 LOCAL = LLMConfig(
     backend="local",
     model="qwen2.5-coder-1.5b-instruct-q4_k_m",
@@ -44,7 +45,7 @@ PLANTED = {
     "countries": (r"France|Germany|Russia|China|Japan|England|Spain|Italy|Greece|India|America|Iraq", r"countr|nation"),
     "years": (r"1[5-9]\d\d|20[0-2]\d", r"year|date|number"),
     "pronouns": (r"we|our|us", r"pronoun|we\b|our\b"),
-    "arrows": (r"\w+->\w+", r"arrow|->|pointer|member|access"),
+    "arrows": (r"->", r"arrow|->|pointer|member|access"),
 }
 
 
@@ -58,14 +59,14 @@ async def llm() -> AsyncIterator[LLM]:
 
 def windows(pattern: str) -> Iterator[Example]:
     """Yield one window of each demo document in which the planted feature fires: on the words that match."""
-    word = re.compile(rf"\W*(?:{pattern})\W*")
+    word = re.compile(rf"\s*(?:{pattern})")
     packed = files("harness.demo").joinpath("corpus.jsonl.gz").read_bytes()
     for number, line in enumerate(gzip.decompress(packed).splitlines()):
-        tokens = re.findall(r"\s*\S+", json.loads(line)["text"])
+        tokens = TOKEN.findall(json.loads(line)["text"])
         fires = [float(bool(word.fullmatch(token))) for token in tokens]
         if 1.0 in fires:
-            start = max(0, fires.index(1.0) - WINDOW_WORDS // 2)
-            end = start + WINDOW_WORDS
+            start = max(0, fires.index(1.0) - WINDOW_TOKENS // 2)
+            end = start + WINDOW_TOKENS
             yield make_example(tokens[start:end], fires[start:end], document=number, start=start)
 
 
@@ -89,7 +90,6 @@ async def test_the_real_model_finds_what_was_planted(name: str, llm: LLM) -> Non
 async def test_the_estimate_is_near_what_the_model_counts(llm: LLM) -> None:
     explainer = DefaultExplainer(DefaultConfig())
     draft = await explainer.explain(planted(PLANTED["countries"][0]), ExplainerResources(0, llm))
-    # A word of the planted windows with its space is about one and a third tokens of a subject model.
-    estimate = explainer.estimate(10, WINDOW_WORDS * 4 // 3)
+    estimate = explainer.estimate(10, WINDOW_TOKENS)
     assert 0.7 < estimate.input_tokens / draft.usage.input_tokens < 1.4
     assert estimate.output_tokens >= draft.usage.output_tokens / 2

@@ -114,13 +114,11 @@ async def test_an_answer_does_not_depend_on_what_was_asked_before(weights: Path,
         await llm.close()
         return [replace(answer, cached=False) for answer in answers]
 
-    cold = await graded("cold", slots=1, before=())
-    other = (
-        verdict("legal terms", "The weather was fine."),
-        CompletionRequest((Message("user", "Count."),), max_tokens=9),
-    )
-    assert await graded("warm", slots=1, before=other[:1]) == cold
-    assert await graded("beside", slots=2, before=other[::-1]) == cold
+    cold = await graded("cold")
+    near = verdict("legal terms", "The weather was fine.")
+    far = CompletionRequest((Message("user", "Count."),), max_tokens=9)
+    assert await graded("warm", near) == cold
+    assert await graded("warmer", far, near, questions[1]) == cold
 
 
 async def test_two_roles_share_one_server(weights: Path, tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_folder_of_the_users_own_is_looked_at(catalogue: Catalogue, tmp_path: 
     [
         ("scorers: {x: {plugin: detection, _target_: os.system}}\n", "scorers.x._target_"),
         ("hydra: {callbacks: {x: {_target_: os.system}}}\n", "hydra.callbacks.x._target_"),
-        ("hydra: {launcher: {extra: {_target_: os.system}}}\n", "hydra.launcher.extra._target_"),
+        ("hydra: {launcher: {extra: {_target_: os.system}}}\n", "experiment/mine.yaml"),
+        ("hydra: {sweeper: {params: {x: {_target_: os.system}}}}\n", "hydra.sweeper.params.x._target_"),
         ("hydra: {job_logging: {root: {level: INFO}}}\n", "hydra.job_logging"),
     ],
 )
@@ -95,7 +96,9 @@ def test_a_folder_that_is_not_there(catalogue: Catalogue, tmp_path: Path) -> Non
         look_at([], catalogue, config_dir=str(tmp_path / "nothing"))
 
 
-@pytest.mark.parametrize("sweep", ["seed=0,1", "seed=range(0,3)", "features=sample,all", "subject=choice(sae,demo_sae)"])
+@pytest.mark.parametrize(
+    "sweep", ["seed=0,1", "seed=range(0,3)", "features=sample,all", "subject=choice(sae,demo_sae)"]
+)
 def test_of_a_sweep_the_first_values_are_looked_at(catalogue: Catalogue, sweep: str) -> None:
     look_at([sweep], catalogue)
     with pytest.raises(ConfigError, match="unknown experiment option 'smok'"):

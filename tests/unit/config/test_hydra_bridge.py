@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PLUGIN = '''
+PLUGIN = """
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,7 +63,7 @@ def harness_corpora():
 @hookimpl
 def harness_config_packages():
     return ["third_party_conf", "third_party_conf_that_is_not_there"]
-'''
+"""
 
 
 @pytest.fixture
@@ -72,7 +72,9 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     (conf / "scorers").mkdir(parents=True)
     (conf / "experiment").mkdir()
     (conf / "__init__.py").touch()
-    (conf / "scorers" / "with_yaml.yaml").write_text("# From a file.\nwith_yaml: {plugin: with_yaml, limit: 8, path: p}\n")
+    (conf / "scorers" / "with_yaml.yaml").write_text(
+        "# From a file.\nwith_yaml: {plugin: with_yaml, limit: 8, path: p}\n"
+    )
     (conf / "experiment" / "smoke.yaml").write_text("# @package _global_\nname: hijacked\n")
     (tmp_path / "third_party.py").write_text(PLUGIN)
     info = tmp_path / "third_party-1.0.dist-info"

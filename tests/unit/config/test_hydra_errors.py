@@ -27,9 +27,9 @@ CASES = [
     ("scorers.detection.re_ask=2", "scorers.detection: unknown parameter 're_ask'. Try: did you mean re_asks?"),
     (
         "scorers.detection.examples_per_call=2",
-        "scorers.detection: the option does not list 'examples_per_call'. Try: add it, with a +: "
-        "+scorers.detection.examples_per_call=...",
+        "scorers.detection: the option does not list 'examples_per_call'. Try: add it, with a +: +scorers.detection.exa",
     ),
+    ("explainer.set_name=x", "explainer: the option does not list 'set_name'. Try: add it, with a +: +explainer.set_"),
     ("a.b.c=1", "unknown parameter 'a'. Try: one of:"),
     ("seed=abc", "seed: Value 'abc' of type 'str' could not be converted to Integer"),
     ("examples.window_tokens=x", "examples.window_tokens: Value 'x' of type 'str' could not be converted to Integer"),
@@ -57,5 +57,5 @@ def test_a_mistake_is_one_line(resolve: Callable[..., ResolvedRun], override: st
 
 
 def test_a_value_inside_what_is_not_configured(resolve: Callable[..., ResolvedRun]) -> None:
-    with pytest.raises(ConfigError, match="inside something that is not configured. Try: choose it first"):
+    with pytest.raises(ConfigError, match=r"inside something that is not configured\. Try: choose it first"):
         resolve("judge=none", "judge.slots=2")

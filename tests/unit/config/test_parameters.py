@@ -46,7 +46,7 @@ def test_values_become_the_dataclass_nested_ones_included() -> None:
     ("changes", "said"),
     [
         ({"neded": "x"}, "scorers.x: unknown parameter 'neded'. Try: did you mean needed?"),
-        ({"inner": {"pth": "x"}}, "scorers.x.inner: unknown parameter 'pth'. Try: did you mean path?"),
+        ({"inner": {"pth": "x"}}, "scorers.x.inner: unknown parameter 'pth'. Try: did you mean path"),
         ({"zzz": 1}, "scorers.x: unknown parameter 'zzz'. Try: one of: ids, inner, maybe, needed, ratio"),
         ({"ratio": "much"}, "scorers.x.ratio: Value 'much' of type 'str' could not be converted to Float"),
         ({"ids": 3}, "scorers.x.ids: "),

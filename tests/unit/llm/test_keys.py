@@ -114,8 +114,10 @@ def test_local_weights_are_known_by_digest_not_by_place(first: str, second: str)
         return LLMConfig(backend="local", model="judge", path=path, sha256=digest)
 
     request = CompletionRequest((Message("user", "q"),), max_tokens=1)
-    assert key(local("/a.gguf", first), request) == key(local("/b.gguf", first), request)
-    assert (key(local("/a.gguf", first), request) == key(local("/a.gguf", second), request)) is (first == second)
+    assert key(local("wheel://a==1.0/a.gguf", first), request) == key(local("wheel://b==2.0/b.gguf", first), request)
+    assert (
+        key(local("wheel://a==1.0/a.gguf", first), request) == key(local("wheel://a==1.0/a.gguf", second), request)
+    ) is (first == second)
 
 
 @given(JSON)

@@ -12,7 +12,7 @@ from harness.registry.events import RunFinished
 from harness.registry.specs import API_VERSION, ExplainerSpec
 
 if TYPE_CHECKING:
-    from conftest import Install
+    from tests.unit.registry.conftest import Install
 
     from harness.registry.catalogue import Catalogue
 
@@ -88,9 +88,9 @@ def test_one_name_from_two_distributions_is_ambiguous_and_both_are_reachable(ins
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="where: unknown explainer 'defualt'. Try: did you mean default"):
+    with pytest.raises(UnknownNameError, match=r"where: unknown explainer 'defualt'\. Try: did you mean default"):
         load_catalogue().get("explainer", "defualt", where="where")
-    with pytest.raises(UnknownNameError, match="unknown kind 'scorrer'. Try: did you mean scorer"):
+    with pytest.raises(UnknownNameError, match=r"unknown kind 'scorrer'\. Try: did you mean scorer"):
         load_catalogue().get("scorrer", "detection")
 
 
@@ -140,7 +140,7 @@ def test_every_registered_thing_can_be_imported() -> None:
 
 def test_a_factory_that_is_not_there_is_a_plugin_error() -> None:
     spec = ExplainerSpec(name="x", summary="s", factory="harness.errors:nothing", config="no_such_module:Config")
-    with pytest.raises(PluginError, match="plugin 'x' cannot load harness.errors:nothing"):
+    with pytest.raises(PluginError, match=r"plugin 'x' cannot load harness\.errors:nothing"):
         spec.resolve_factory()
-    with pytest.raises(PluginError, match="plugin 'x' cannot load no_such_module:Config"):
+    with pytest.raises(PluginError, match=r"plugin 'x' cannot load no_such_module:Config"):
         spec.resolve_config()

@@ -8,7 +8,7 @@ from harness.registry.manager import PluginManager
 from harness.registry.selection import Selection
 
 if TYPE_CHECKING:
-    from conftest import Install
+    from tests.unit.registry.conftest import Install
 
     from harness.registry.broken import BrokenPlugin
 

@@ -1,0 +1,140 @@
+"""A user's mistakes, as a user makes them: one line that says what, where and the mend, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.materials import cache_root
+from tests.support.openai_server import Answer, OpenAIServer, chat_body
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "feature_sources"
+
+
+def command(results: Path, *overrides: str) -> list[str]:
+    places = [f"paths.results={results}", f"paths.cache={cache_root(None)}"]
+    return [sys.executable, "-m", "harness.cli.main", "run", "experiment=smoke", *places, *overrides]
+
+
+def refused(results: Path, *overrides: str) -> str:
+    """Return the error line of a run that must be refused."""
+    done = subprocess.run(
+        command(results, *overrides), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, cwd=results
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("harness: error: ")
+    return last
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("scorers=[detectoin]", "did you mean detection"),
+        ("subject=demo_sea", "did you mean demo_sae"),
+        ("subject.demo_sae.plugin=saee", "did you mean sae"),
+        ("exmaples=demo", "examples"),
+        ("+features.m=3", "m"),
+        ("features.n=many", "features.n"),
+        ("subject.demo_sae._target_=os.system", "_target_"),
+        ("subject.demo_sae.model.path=/no/such/model.gguf", "/no/such/model.gguf"),
+        ("corpus.path=/no/such/corpus.jsonl", "/no/such/corpus.jsonl"),
+    ],
+)
+def test_names_and_places_that_do_not_exist(tmp_path: Path, override: str, said: str) -> None:
+    assert said in refused(tmp_path, override)
+
+
+def test_a_feature_out_of_range(tmp_path: Path) -> None:
+    line = refused(tmp_path, "features=list", "features.ids=[4096]")
+    assert "4096" in line
+    assert "4095" in line
+
+
+def test_a_source_that_does_not_fit_the_model(tmp_path: Path) -> None:
+    line = refused(tmp_path, f"subject.demo_sae.source={FIXTURES / 'saelens_topk'}")
+    assert "16" in line
+    assert "576" in line
+
+
+def test_an_empty_corpus(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    refused(tmp_path, "corpus=text", f"corpus.path={tmp_path / 'empty.txt'}")
+
+
+def test_a_corpus_shorter_than_a_window(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("Only a few words.")
+    line = refused(tmp_path, "corpus=text", f"corpus.path={tmp_path / 'short.txt'}", "corpus.min_document_tokens=1")
+    assert "shorter than a window" in line
+
+
+def test_no_activating_examples(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("The same short sentence, again and again. " * 12)
+    line = refused(tmp_path, "corpus=text", f"corpus.path={tmp_path / 'one.txt'}", "features=list", "features.ids=[1,2]")
+    assert "demo_sae" in line
+
+
+def test_an_unwritable_results_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = refused(tmp_path, f"paths.results={tmp_path / 'file'}")
+    assert "paths.results" in line
+
+
+def test_an_unreachable_judge(tmp_path: Path) -> None:
+    judge = ("judge=openai_compatible", "judge.model=openai/m", "judge.api_base=http://127.0.0.1:9/v1")
+    line = refused(tmp_path, "scorers=[detection]", *judge)
+    assert "127.0.0.1:9" in line
+
+
+async def _with_judge(answer: Answer, results: Path) -> tuple[int, str]:
+    async with OpenAIServer(lambda _number, _request: answer) as server:
+        judge = ("judge=openai_compatible", "judge.model=openai/m", f"judge.api_base={server.url}", "judge.max_retries=0")
+        process = await asyncio.create_subprocess_exec(
+            *command(results, "scorers=[detection]", *judge),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(os.environ),
+        )
+        _, stderr = await process.communicate()
+        return process.returncode or 0, stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body=chat_body("As a walrus I cannot say.")),
+        Answer(body=chat_body(None)),
+        Answer(body=b"<html>It works!</html>", content_type="text/html"),
+    ],
+    ids=["prose", "null", "html"],
+)
+async def test_a_judge_that_returns_garbage(tmp_path: Path, answer: Answer) -> None:
+    code, stderr = await _with_judge(answer, tmp_path)
+    assert code == 2, stderr
+    assert "Traceback" not in stderr
+    assert stderr.strip().splitlines()[-1].startswith("harness: error: ")
+    # What was asked before the run gave up is on record, as failed units with their evidence, and never as a score.
+    (folder,) = (tmp_path / "runs").iterdir()
+    scores = folder / "scores.jsonl"
+    if scores.exists():
+        assert {json.loads(line)["status"] for line in scores.read_text().splitlines()} == {"error"}
+
+
+def test_a_torn_last_line_is_repaired_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    subprocess.run(command(tmp_path), check=True, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    (folder,) = (tmp_path / "runs").iterdir()
+    scores = folder / "scores.jsonl"
+    whole = scores.read_bytes()
+    scores.write_bytes(whole[:-40])
+    subprocess.run(command(tmp_path), check=True, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    assert scores.read_bytes() == whole

@@ -1,0 +1,203 @@
+"""The verb ``run`` up to where the runner begins. What the runner does is tested with it, and in tests/integration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from harness.cli.run_arguments import parse_run
+from harness.errors import ConfigError, LLMError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.cli.conftest import Result
+
+    Harness = Callable[..., Result]
+
+SMOKE = "experiment=smoke"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(harness: Harness, tmp_path: Path) -> None:
+    result = harness("run", SMOKE, "--dry-run")
+    assert result.code == 0
+    assert result.out.startswith("run        smoke-")
+    assert "scoring: embedding" in result.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_may_stand_anywhere(harness: Harness) -> None:
+    first = harness("run", "--dry-run", SMOKE, "features.n=2").out
+    assert harness("run", SMOKE, "--dry-run", "features.n=2").out == first
+    assert harness("run", SMOKE, "features.n=2", "-p", "no:fuzzing", "--dry-run").out == first
+
+
+def test_the_composed_configuration_can_be_printed(harness: Harness) -> None:
+    result = harness("run", SMOKE, "--cfg", "job", "features.n=2")
+    composed = yaml.safe_load(result.out)
+    assert composed["features"]["n"] == 2
+    assert composed["judge"] is None
+    assert "hydra" not in composed
+
+
+def test_hydra_can_be_asked_where_options_come_from(harness: Harness) -> None:
+    assert "provider" in harness("run", "--info", "searchpath").out.lower()
+
+
+def test_a_sweep_plans_every_combination(harness: Harness, tmp_path: Path) -> None:
+    result = harness("run", SMOKE, "-m", "seed=0,1", "features.n=2,3", "--dry-run")
+    assert result.code == 0
+    assert result.out.count("run        smoke-") == 4
+    assert result.err.splitlines()[0] == "harness: job 0: experiment=smoke,features.n=2,seed=0"
+    assert not (tmp_path / "multirun").exists()
+    assert not (tmp_path / "multirun.yaml").exists()
+    assert len(list((tmp_path / "results" / "sweeps").glob("*/multirun.yaml"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["experiment=smok"], "experiment: unknown experiment option 'smok'. Try: did you mean smoke?"),
+        ([SMOKE, "subject.demo_sae.source=???"], "subject.demo_sae.source: a value is needed"),
+        ([SMOKE, "+x={_target_:os.system}"], "+x={_target_:os.system}: _target_ is not allowed"),
+        ([SMOKE, "+hydra.callbacks.x._target_=os.system"], "+hydra.callbacks.x._target_=os.system: _target_ is not"),
+        (["--experimental-rerun", "x.pickle"], "--experimental-rerun: not allowed here"),
+        (["--config-name", "other"], "--config-name: not allowed here"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
+        ([SMOKE, "seed=0,1"], "seed=0,1: several values are given. Try: add -m"),
+        ([SMOKE, "--cfg", "job", "examples=zzz"], "examples: unknown examples option 'zzz'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_exit_code_2(harness: Harness, arguments: list[str], said: str) -> None:
+    result = harness("run", *arguments)
+    assert result.code == 2
+    assert result.err.startswith(f"harness: error: {said}")
+    assert result.err.count("\n") == 1
+    assert result.out == ""
+
+
+def test_in_a_sweep_a_job_that_cannot_run_stops_no_other(harness: Harness) -> None:
+    result = harness("run", SMOKE, "-m", "features.n=0,2", "--dry-run")
+    assert result.code == 2
+    assert "harness: error: features.n: must be at least 1" in result.err
+    assert result.out.count("run        smoke-") == 1
+
+
+def test_a_folder_of_the_users_own_provides_options(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    option = "# @package _global_\ndefaults:\n  - smoke\n  - _self_\nname: mine\n"
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text(option)
+    assert harness("run", "--config-dir", "own", "experiment=mine", "--dry-run").out.startswith("run        mine-")
+
+
+def test_nothing_of_the_process_is_left_changed(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    before = list(sys.argv)
+    harness("run", SMOKE, "--dry-run")
+    harness("run", "experiment=smok")
+    assert sys.argv == before
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_results_that_cannot_be_written_are_a_user_error(harness: Harness, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = harness("run", SMOKE, "-m", "seed=0,1", "paths.results=file/results", "--dry-run")
+    assert result.code == 2
+    assert result.err.startswith("harness: error: file/results")
+
+
+def test_the_command_line_is_put_into_hydras_order() -> None:
+    asked = parse_run(["a=1", "--cfg", "job", "b=2", "--resolve", "-p", "no:x", "-m", "--dry-run"])
+    assert asked.overrides == ("a=1", "b=2")
+    assert asked.hydra[:2] == ("a=1", "b=2")
+    assert set(asked.hydra[2:]) == {"--cfg", "job", "--resolve", "--multirun"}
+    assert (asked.disabled, asked.dry_run, asked.sweep, asked.inspects) == (("x",), True, True, True)
+    with pytest.raises(ConfigError, match="write -p no:NAME"):
+        parse_run(["-p"])
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a runner reports; the runner itself is not what is tested here."""
+
+    exit_code: int
+    failures: tuple[str, ...] = ()
+    table: str = "THE TABLE\n"
+    run_dir: Path = Path("results/runs/x")
+    status: str = "partial"
+    leaderboard: Path = Path("results/leaderboard.jsonl")
+
+
+@dataclass
+class Runner:
+    """Returns or raises what it is told to, job by job."""
+
+    answers: list[Report | Exception]
+    seeds: list[int] = field(default_factory=list)
+
+    def __call__(self, resolved: Any, catalogue: Any, progress: Any) -> Report:
+        assert catalogue.names("scorers")
+        assert progress is not None
+        self.seeds.append(resolved.seed)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class TestExitCodes:
+    @pytest.fixture
+    def run(self, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+        def with_answers(answers: list[Report | Exception], *arguments: str) -> Result:
+            monkeypatch.setattr("harness.runner.execute.execute", Runner(answers))
+            return harness("run", SMOKE, *arguments)
+
+        return with_answers
+
+    @pytest.mark.parametrize("code", [0, 1, 3])
+    def test_the_reports_exit_code_is_ours(self, run: Callable[..., Result], code: int) -> None:
+        result = run([Report(code)])
+        assert result.code == code
+        assert result.out.startswith("THE TABLE\n")
+        assert "results/runs/x (partial)" in result.out
+
+    def test_failures_are_said_but_not_all_of_a_thousand(self, run: Callable[..., Result]) -> None:
+        result = run([Report(3, failures=tuple(f"unit {n}" for n in range(1000)))])
+        assert result.err.count("failed: unit") == 10
+        assert "failed: 990 more" in result.err
+
+    def test_a_user_error_in_the_run_is_one_line(self, run: Callable[..., Result]) -> None:
+        result = run([LLMError("nobody answers", where="judge.api_base")])
+        assert result.code == 2
+        assert result.err == "harness: error: judge.api_base: nobody answers\n"
+
+    @pytest.mark.parametrize(
+        ("answers", "code"),
+        [
+            ([Report(0), Report(0)], 0),
+            ([Report(3), Report(0)], 3),
+            ([Report(3), Report(1)], 1),
+            ([LLMError("nobody answers"), Report(3)], 2),
+        ],
+    )
+    def test_a_sweep_has_its_worst_jobs_exit_code(
+        self, run: Callable[..., Result], answers: list[Report | Exception], code: int
+    ) -> None:
+        assert run(answers, "-m", "seed=0,1").code == code
+
+    def test_a_defect_of_ours_keeps_its_traceback(self, run: Callable[..., Result]) -> None:
+        with pytest.raises(ZeroDivisionError):
+            run([ZeroDivisionError()])

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.registry.catalogue import load_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.cli.conftest import Result
+
+KINDS = {"scorer": "scorers", "subject": "subjects", "explainer": "explainers", "control": "controls", "corpus": "corpora"}
+EVERYTHING = [(kind, name) for kind, plural in KINDS.items() for name in load_catalogue().names(plural)]
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERYTHING)
+def test_everything_registered_can_be_shown(harness: Callable[..., Result], kind: str, name: str) -> None:
+    text = harness("show", kind, name)
+    assert text.code == 0
+    assert text.out.startswith(f"{kind} {name} (version ")
+    facts = json.loads(harness("show", kind, name, "--json").out)
+    assert facts["name"] == name
+    assert facts["distribution_version"]
+
+
+def test_a_scorer_shows_metrics_with_chance_parameters_and_citation(harness: Callable[..., Result]) -> None:
+    facts = json.loads(harness("show", "scorer", "detection", "--json").out)
+    auroc = next(metric for metric in facts["metrics"] if metric["name"] == "auroc")
+    assert (auroc["chance"], auroc["low"], auroc["high"], auroc["higher_is_better"]) == (0.5, 0.0, 1.0, True)
+    assert {"name": "re_asks", "type": "int", "default": 1} in facts["parameters"]
+    assert "2410.13928" in facts["citation"]
+    text = harness("show", "scorer", "detection").out
+    assert "needs     judge" in text
+    assert "auroc *" in text
+
+
+def test_nested_parameters_have_dotted_names_and_say_what_is_needed(harness: Callable[..., Result]) -> None:
+    facts = json.loads(harness("show", "subject", "sae", "--json").out)
+    parameters = {entry["name"]: entry for entry in facts["parameters"]}
+    assert parameters["model.path"] == {"name": "model.path", "type": "str", "default": "???"}
+    assert "model" not in parameters
+    assert "(needed)" in harness("show", "subject", "sae").out
+
+
+def test_a_qualified_name_is_a_name(harness: Callable[..., Result]) -> None:
+    assert harness("show", "scorer", "autointerp-harness/detection").code == 0
