@@ -99,7 +99,7 @@ def _add_list(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     from harness.cli.kinds import LISTABLE
 
     parser = verbs.add_parser("list", help="list what is registered, and what is broken")
-    parser.add_argument("what", choices=LISTABLE)
+    parser.add_argument("what", choices=LISTABLE, metavar="KIND", help=", ".join(LISTABLE))
     _add_json(parser)
     _add_disable(parser)
 
@@ -108,15 +108,15 @@ def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     from harness.cli.kinds import SHOWABLE
 
     parser = verbs.add_parser("show", help="show one registered thing: parameters, metrics, needs, citation, origin")
-    parser.add_argument("kind", choices=SHOWABLE)
-    parser.add_argument("name")
+    parser.add_argument("kind", choices=SHOWABLE, metavar="KIND", help=", ".join(SHOWABLE))
+    parser.add_argument("name", metavar="NAME", help="as `harness list` names it")
     _add_json(parser)
     _add_disable(parser)
 
 
 def _add_cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser("cache", help="what the cache holds, and clearing it")
-    parser.add_argument("action", choices=("info", "prune"))
+    parser.add_argument("action", choices=("info", "prune"), help="list what is there, or remove it")
     parser.add_argument("--kind", action="append", metavar="KIND", help="only this kind (may be repeated)")
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: only what was not used for DAYS days")
     parser.add_argument("--dry-run", action="store_true", help="prune: say what would be removed, remove nothing")
@@ -126,7 +126,7 @@ def _add_cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser("leaderboard", help="build the leaderboard from all finished runs, and show it")
-    parser.add_argument("action", choices=("build", "show"))
+    parser.add_argument("action", choices=("build", "show"), help="write it from all finished runs, or print it")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
     parser.add_argument("--format", choices=("text", "md", "json"), default="text", help="show: how (default: text)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")

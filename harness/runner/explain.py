@@ -151,6 +151,9 @@ async def _draft(explainer: Explainer, record: FeatureRecord, resources: Explain
 
 def _explainer_identity(resolved: ResolvedRun) -> dict[str, Any]:
     identity = plugin_identity(resolved.explainer)
+    spec: Any = resolved.explainer.registered.spec
+    source = spec.resolve_identity()
+    identity["source"] = plain(source(resolved.explainer.config)) if source else None
     llm = resolved.explainer_llm
     identity["llm"] = plain(llm_identity(llm)) if llm is not None else None
     return identity

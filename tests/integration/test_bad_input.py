@@ -79,7 +79,9 @@ def test_a_corpus_shorter_than_a_window(tmp_path: Path) -> None:
 
 def test_no_activating_examples(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("The same short sentence, again and again. " * 12)
-    line = refused(tmp_path, "corpus=text", f"corpus.path={tmp_path / 'one.txt'}", "features=list", "features.ids=[1,2]")
+    line = refused(
+        tmp_path, "corpus=text", f"corpus.path={tmp_path / 'one.txt'}", "features=list", "features.ids=[1,2]"
+    )
     assert "demo_sae" in line
 
 
@@ -97,7 +99,12 @@ def test_an_unreachable_judge(tmp_path: Path) -> None:
 
 async def _with_judge(answer: Answer, results: Path) -> tuple[int, str]:
     async with OpenAIServer(lambda _number, _request: answer) as server:
-        judge = ("judge=openai_compatible", "judge.model=openai/m", f"judge.api_base={server.url}", "judge.max_retries=0")
+        judge = (
+            "judge=openai_compatible",
+            "judge.model=openai/m",
+            f"judge.api_base={server.url}",
+            "judge.max_retries=0",
+        )
         process = await asyncio.create_subprocess_exec(
             *command(results, "scorers=[detection]", *judge),
             stdin=asyncio.subprocess.DEVNULL,

@@ -23,7 +23,10 @@ def test_info_says_what_is_there(harness: Callable[..., Result], tmp_path: Path)
     result = harness("cache", "info", "--cache", str(cache), "--json")
     facts = json.loads(result.out)
     assert facts["cache"] == str(cache)
-    assert {(one["kind"], one["fingerprint"]) for one in facts["artefacts"]} == {("materials", "aaa"), ("corpora", "bbb")}
+    assert {(one["kind"], one["fingerprint"]) for one in facts["artefacts"]} == {
+        ("materials", "aaa"),
+        ("corpora", "bbb"),
+    }
     text = harness("cache", "info", "--cache", str(cache)).out
     assert "2 artefacts" in text
 

@@ -78,7 +78,9 @@ def test_the_version_is_the_packages(harness: Callable[..., Result]) -> None:
     assert harness("--version").out == f"autointerp-harness {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("lst",), ("list",), ("list", "scorer"), ("show", "scorer"), ("run", "--foo")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("lst",), ("list",), ("list", "scorer"), ("show", "scorer"), ("run", "--foo")]
+)
 def test_a_wrong_command_line_is_a_user_error(harness: Callable[..., Result], arguments: tuple[str, ...]) -> None:
     result = harness(*arguments)
     assert result.code == 2

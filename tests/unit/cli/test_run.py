@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from harness.cli.run_arguments import parse_run
 from harness.errors import ConfigError, LLMError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.unit.cli.conftest import Result
 
@@ -25,9 +26,14 @@ SMOKE = "experiment=smoke"
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    # Hydra's --info logs to the standard output of the time, which is gone after the test.
+    root.handlers[:], root.level = handlers, level
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(harness: Harness, tmp_path: Path) -> None:

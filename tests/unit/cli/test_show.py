@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
     from tests.unit.cli.conftest import Result
 
-KINDS = {"scorer": "scorers", "subject": "subjects", "explainer": "explainers", "control": "controls", "corpus": "corpora"}
+KINDS = {
+    "scorer": "scorers",
+    "subject": "subjects",
+    "explainer": "explainers",
+    "control": "controls",
+    "corpus": "corpora",
+}
 EVERYTHING = [(kind, name) for kind, plural in KINDS.items() for name in load_catalogue().names(plural)]
 
 

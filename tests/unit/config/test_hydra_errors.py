@@ -27,7 +27,7 @@ CASES = [
     ("scorers.detection.re_ask=2", "scorers.detection: unknown parameter 're_ask'. Try: did you mean re_asks?"),
     (
         "scorers.detection.examples_per_call=2",
-        "scorers.detection: the option does not list 'examples_per_call'. Try: add it, with a +: +scorers.detection.exa",
+        "scorers.detection: the option does not list 'examples_per_call'. Try: add it, with a +: +scorers.detection.e",
     ),
     ("explainer.set_name=x", "explainer: the option does not list 'set_name'. Try: add it, with a +: +explainer.set_"),
     ("a.b.c=1", "unknown parameter 'a'. Try: one of:"),

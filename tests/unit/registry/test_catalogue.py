@@ -12,9 +12,8 @@ from harness.registry.events import RunFinished
 from harness.registry.specs import API_VERSION, ExplainerSpec
 
 if TYPE_CHECKING:
-    from tests.unit.registry.conftest import Install
-
     from harness.registry.catalogue import Catalogue
+    from tests.unit.registry.conftest import Install
 
 FINISHED = RunFinished("run", "success", Path("manifest.json"))
 

@@ -8,9 +8,8 @@ from harness.registry.manager import PluginManager
 from harness.registry.selection import Selection
 
 if TYPE_CHECKING:
-    from tests.unit.registry.conftest import Install
-
     from harness.registry.broken import BrokenPlugin
+    from tests.unit.registry.conftest import Install
 
 GOOD = "@hookimpl\ndef harness_scorers():\n    return [scorer()]\n"
 

@@ -1,0 +1,1 @@
+"""Options for Hydra."""
