@@ -9,7 +9,7 @@ from harness.scoring.protocol import Item, Score
 
 
 def item(outcome: Outcome, reply: str | None = None) -> Item:
-    return Item("k", "random", None, False, None, None, outcome, reply=reply)
+    return Item("k", "random", None, truth=False, prediction=None, value=None, outcome=outcome, reply=reply)
 
 
 def test_a_unit_with_one_answer_is_usable() -> None:
