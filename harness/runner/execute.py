@@ -92,6 +92,8 @@ class _Run:
         self.journal.load()
         self.manifest.start()
         try:
+            if not self.journal.explanations:
+                await self.resources.check()
             subjects = self._data()
             await self._explain_and_score(subjects)
         except BaseException as error:

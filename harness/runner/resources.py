@@ -32,6 +32,16 @@ class RunResources:
         self._llms: dict[str, LLM] = {}
         self._embedder: Embedder | None = None
 
+    async def check(self) -> None:
+        """Open every language model the run needs, so that a wrong address or key is told before any work is done.
+
+        Raises:
+            LLMError: If one cannot be reached, refuses the key or does not know the model.
+        """
+        await self.explainer_llm()
+        if self._resolved.judge is not None:
+            await self._judge()
+
     async def explainer_llm(self) -> LLM | None:
         """Return the explainer's language model, checked to answer; None if the explainer needs none."""
         config = self._resolved.explainer_llm
