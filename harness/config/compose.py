@@ -51,7 +51,7 @@ def look_at(overrides: Sequence[str], catalogue: Catalogue, *, config_dir: str |
     """Compose what Hydra is about to compose, and check it before Hydra acts on it.
 
     Args:
-        overrides: As on the command line. Of a sweep's values, the first is taken.
+        overrides: As on the command line. Every value of a sweep is looked at, each with the first ones of the others.
         catalogue: What is registered.
         config_dir: The user's own config folder (``--config-dir``).
 
@@ -59,17 +59,22 @@ def look_at(overrides: Sequence[str], catalogue: Catalogue, *, config_dir: str |
         ConfigError: If it cannot be composed, or names code to be run.
     """
     refuse_targets_in_overrides(overrides)
-    single = _without_sweeps(overrides, catalogue)
-    if config_dir is not None:
-        folder = Path(config_dir).absolute()
-        if not folder.is_dir():
-            raise ConfigError("there is no such folder", where=f"--config-dir {config_dir}")
-        if any(override.lstrip("+").startswith("hydra.searchpath") for override in single):
-            raise ConfigError("give either --config-dir or hydra.searchpath", where=f"--config-dir {config_dir}")
-        single.append(f"hydra.searchpath=['file://{folder}']")
-    composed = cast("dict[str, Any]", OmegaConf.to_container(_compose(single, catalogue), resolve=False))
-    refuse_code_in_hydra(composed.pop("hydra"))
-    refuse_targets(composed)
+    searchpath = _searchpath(overrides, config_dir) if config_dir is not None else []
+    for single in _without_sweeps(overrides, catalogue):
+        plain = OmegaConf.to_container(_compose([*single, *searchpath], catalogue), resolve=False)
+        composed = cast("dict[str, Any]", plain)
+        refuse_code_in_hydra(composed.pop("hydra"))
+        refuse_targets(composed)
+
+
+def _searchpath(overrides: Sequence[str], config_dir: str) -> list[str]:
+    where = f"--config-dir {config_dir}"
+    folder = Path(config_dir).absolute()
+    if not folder.is_dir():
+        raise ConfigError("there is no such folder", where=where)
+    if any(override.lstrip("+").startswith("hydra.searchpath") for override in overrides):
+        raise ConfigError("give either --config-dir or hydra.searchpath", where=where)
+    return [f"hydra.searchpath=['file://{folder}']"]
 
 
 def _compose(overrides: Sequence[str], catalogue: Catalogue) -> DictConfig:
@@ -85,15 +90,20 @@ def _compose(overrides: Sequence[str], catalogue: Catalogue) -> DictConfig:
     return composed
 
 
-def _without_sweeps(overrides: Sequence[str], catalogue: Catalogue) -> list[str]:
+def _without_sweeps(overrides: Sequence[str], catalogue: Catalogue) -> list[list[str]]:
+    """Return command lines without sweeps that between them hold every value swept over."""
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except COMPOSITION_ERRORS as error:
         raise translate(error, catalogue) from error
-    single = []
+    choices = []
     for override in parsed:
         if override.is_sweep_override() and override.is_discrete_sweep():
-            single.append(f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}")
+            choices.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
         elif not override.is_sweep_override():
-            single.append(str(override.input_line))
-    return single
+            choices.append([str(override.input_line)])
+    first = [values[0] for values in choices]
+    others = [
+        [*first[:place], value, *first[place + 1 :]] for place, values in enumerate(choices) for value in values[1:]
+    ]
+    return [first, *others]

@@ -18,6 +18,8 @@ __all__ = ["refuse_code_in_hydra", "refuse_targets", "refuse_targets_in_override
 _KEY = "_target_"
 _WHAT = "_target_ is not allowed: a configuration cannot name code to run"
 _HINT = "name a registered plugin with `plugin: NAME` (see `harness list`)"
+_PLUGINS_HINT = "write a plugin with the hooks harness_run_started and harness_run_finished"
+_HIDING = (_KEY, "oc.create", "oc.decode")
 _OF_HYDRA = ("hydra._internal.core_plugins.", "hydra_plugins.")
 _INSTANTIATED = ("launcher", "sweeper")
 _LOGGING = ("hydra_logging", "job_logging")
@@ -38,6 +40,9 @@ def refuse_targets(value: Any, where: str = "") -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             refuse_targets(item, f"{where}[{index}]")
+    elif isinstance(value, str) and any(hidden in value for hidden in _HIDING):
+        # A reference that makes a mapping when it is resolved could hold what is refused here.
+        raise ConfigError("a value cannot make configuration out of text", where=where, hint=_HINT)
 
 
 def refuse_targets_in_overrides(overrides: Iterable[str]) -> None:
@@ -65,6 +70,8 @@ def refuse_code_in_hydra(hydra: Mapping[str, Any]) -> None:
         if key in _INSTANTIATED and isinstance(item, dict) and str(item.get(_KEY, "")).startswith(_OF_HYDRA):
             value = {name: inner for name, inner in item.items() if name != _KEY}
         refuse_targets(value, f"hydra.{key}")
+    if hydra.get("callbacks"):
+        raise ConfigError("callbacks are code and cannot be configured", where="hydra.callbacks", hint=_PLUGINS_HINT)
     for key in _LOGGING:
         # A logging configuration names classes and factories, which is code by another key.
         if (hydra.get(key) or {}).get("root") is not None:

@@ -46,7 +46,7 @@ class ResolvedPlugin:
     def plain(self) -> dict[str, Any]:
         """Return plugin, version and parameters as plain data."""
         spec = self.registered.spec
-        return {"plugin": spec.name, "version": spec.version, **plain(self.config)}
+        return {"plugin": self.registered.qualified, "version": spec.version, **plain(self.config)}
 
 
 @dataclass(frozen=True)

@@ -147,11 +147,16 @@ class PathsConfig:
 
 @dataclass
 class ExecutionConfig:
-    """How a run is executed; nothing here can change a number. ``unit_concurrency`` units are in flight at once."""
+    """How a run is executed.
+
+    ``unit_concurrency`` units are in flight at once. ``collect_batch_tokens`` positions go through the subject model at
+    once; in bfloat16, rounding depends on it. A unit of which more than the share ``max_failed_share`` of the questions
+    ended in an error is a failed unit, to be done again, and no score.
+    """
 
     unit_concurrency: int = 4
     collect_batch_tokens: int = 8192
-    max_failed_share: float = 1.0
+    max_failed_share: float = 0.1
 
 
 @dataclass

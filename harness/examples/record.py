@@ -125,7 +125,7 @@ class ExplainRecord:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """What a scorer sees: statistics (without the tokens found in the explain half) and the score half."""
+    """What a scorer sees: statistics (without tokens, which are an explainer's) and the score half."""
 
     subject: str
     feature: int
@@ -154,7 +154,9 @@ class FeatureRecord:
     def for_scoring(self) -> ScoreRecord:
         """Return the part a scorer may see."""
         kept: dict[str, Any] = {name: getattr(self.statistics, name) for name in self.statistics.__dataclass_fields__}
+        # Neither may tell a scorer what an explainer was told.
         kept["top_tokens"] = ()
+        kept["top_logit_tokens"] = ()
         return ScoreRecord(self.subject, self.feature, FeatureStatistics(**kept), self.score)
 
 

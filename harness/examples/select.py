@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from harness.config.schema import FeaturesConfig
 
-__all__ = ["SELECTIONS", "select_features"]
+__all__ = ["SELECTIONS", "NoUsableFeatureError", "select_features"]
 
 SELECTIONS = ("all", "list", "range", "sample")
 
@@ -25,6 +25,25 @@ class Builder(Protocol):
 
     def build(self, feature: int) -> FeatureRecord | SkippedFeature:
         """Return the record of a feature, or why it has none."""
+
+
+class NoUsableFeatureError(ExampleError):
+    """No feature of a subject can be used.
+
+    Attributes:
+        skipped: The features looked at, with the reasons.
+    """
+
+    def __init__(self, skipped: Sequence[SkippedFeature], subject: str) -> None:
+        reasons = Counter(feature.reason for feature in skipped)
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        instances = "; ".join(f"feature {feature.feature}: {feature.detail}" for feature in islice(skipped, 1))
+        super().__init__(
+            f"none of the {len(skipped)} features looked at can be used ({counted}); {instances}",
+            where=subject,
+            hint="a longer corpus (corpus.n_tokens), other features, or a lower examples.min_activating_windows",
+        )
+        self.skipped = tuple(skipped)
 
 
 def select_features(
@@ -38,7 +57,7 @@ def select_features(
 
     Raises:
         ConfigError: If the selection is unknown, empty or contradictory.
-        ExampleError: If no feature is usable; the message counts the reasons.
+        NoUsableFeatureError: If no feature is usable; the message counts the reasons.
         FeatureSourceError: If a feature does not exist; the message gives the valid ones.
     """
     candidates, wanted = _candidates(config, n_features, subject)
@@ -54,7 +73,7 @@ def select_features(
         else:
             skipped.append(result)
     if not records:
-        raise _none_usable(skipped, subject)
+        raise NoUsableFeatureError(skipped, subject)
     return records, skipped
 
 
@@ -94,14 +113,3 @@ def _listed(config: FeaturesConfig) -> list[int]:
     if twice:
         raise ConfigError(f"feature {twice[0]} is listed twice", where="features.ids")
     return list(config.ids)
-
-
-def _none_usable(skipped: Sequence[SkippedFeature], subject: str) -> ExampleError:
-    reasons = Counter(feature.reason for feature in skipped)
-    counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    instances = "; ".join(f"feature {feature.feature}: {feature.detail}" for feature in islice(skipped, 1))
-    return ExampleError(
-        f"none of the {len(skipped)} features looked at can be used ({counted}); {instances}",
-        where=subject,
-        hint="a longer corpus (corpus.n_tokens), other features, or a lower examples.min_activating_windows",
-    )

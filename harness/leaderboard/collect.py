@@ -11,6 +11,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ResultsError
+from harness.outcome import Outcome
 from harness.results.jsonl import read_lines
 from harness.results.manifest import read_manifest
 from harness.results.records import ScoreLine
@@ -201,15 +202,20 @@ def _absorb(mine: Cell, other: Cell) -> None:
 
 
 def _better(known: Entry, entry: Entry, feature: Feature, known_runs: Sequence[str], runs: Sequence[str]) -> Entry:
-    """Return which of two entries of one feature to keep: one that was scored rather than one that failed.
+    """Return which of two entries of one feature to keep: one that was scored, and of two the one with more answers.
+
+    The same unit can come out differently in two runs without anybody's fault: a question that failed in one may have
+    been answered in the other.
 
     Raises:
-        ResultsError: If both were scored, are the same unit and differ.
+        ResultsError: If both were scored, are the same unit, rest on the same answers and differ all the same.
     """
     if known.status != _SCORED or entry.status != _SCORED:
         return known if known.status == _SCORED or entry.status == "error" else entry
     if known.unit != entry.unit:
         return entry  # within a run only: the later line is of its present plan
+    if known.items != entry.items:
+        return max(known, entry, key=_answered)
     if known.measured != entry.measured:
         raise ResultsError(
             f"two values for the same unit {known.unit} ({feature[0]} feature {feature[1]}): {known.value} in "
@@ -217,6 +223,10 @@ def _better(known: Entry, entry: Entry, feature: Feature, known_runs: Sequence[s
             hint="move one of the two runs out of the results folder",
         )
     return known
+
+
+def _answered(entry: Entry) -> int:
+    return dict(entry.items).get(Outcome.OK, 0)
 
 
 def _name_apart(sets: Sequence[ScoredSet]) -> None:

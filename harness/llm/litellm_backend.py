@@ -173,7 +173,7 @@ class LitellmBackend:
         return common | {name: value for name, value in optional.items() if value is not None}
 
     async def _call(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Mapping[str, Any]:
-        secrets = (self._api_key or "",)
+        secrets = (self._api_key or "", *_keys_of_environment())
         try:
             # litellm's own time limit is per read; this one is for the whole attempt.
             async with asyncio.timeout(self._endpoint.timeout_s):
@@ -205,3 +205,8 @@ def _load_litellm() -> Any:
     # Replies of the wrong shape make pydantic warn on stderr; they are reported as failed attempts instead.
     warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
     return library
+
+
+def _keys_of_environment() -> list[str]:
+    """Return the keys that litellm may have taken from the environment by itself, so that no error repeats one."""
+    return [value for name, value in os.environ.items() if name.endswith(("_API_KEY", "_TOKEN", "_SECRET")) and value]

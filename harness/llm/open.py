@@ -6,7 +6,7 @@ import os
 import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from harness.errors import ConfigError, LLMError, UnknownNameError
 from harness.identity import plain
@@ -23,6 +23,7 @@ from harness.materials import material_identity
 from harness.progress import SILENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from harness.config.schema import LLMConfig
@@ -88,17 +89,20 @@ def llm_identity(config: LLMConfig) -> dict[str, Any]:
         "revision": config.revision,
         "choices": config.choices,
         "json_schema": config.json_schema,
+        "logprobs": config.logprobs,
         "extra_body": plain(dict(config.extra_body)),
         "seed": config.seed,
     }
     if config.backend == "local":
         return identity | {"material": material_identity(config.path or "", config.sha256)}
-    return identity | {"api_base": _endpoint_url(config)}
+    return identity | {"api_base": _public_url(_endpoint_url(config))}
 
 
 def key_fields(config: LLMConfig) -> dict[str, Any]:
     """Return everything about an endpoint that can change an answer: its identity, and a local engine's version."""
     fields = llm_identity(config)
+    # Whether log-probabilities are asked for is in every request; here it only says what scorers may rely on.
+    del fields["logprobs"]
     if config.backend == "local":
         fields["engine"] = _engine_version()
     return fields
@@ -117,6 +121,14 @@ def _endpoint_url(config: LLMConfig) -> str | None:
     name = re.sub(r"\W", "_", provider).upper()
     url = config.api_base or os.environ.get(f"{name}_BASE_URL") or os.environ.get(f"{name}_API_BASE")
     return url.rstrip("/") if url else None
+
+
+def _public_url(url: str | None) -> str | None:
+    """Return a URL without user name, password, query and fragment: an environment variable may hold any of them."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _backend(config: LLMConfig, place: Place, cache: Path, progress: Progress) -> Backend:
@@ -174,8 +186,8 @@ def _validate(config: LLMConfig, place: Place) -> None:
     _validate_secrets(config, place)
     if config.backend == "local":
         _validate_local(config, place)
-    elif config.api_base is not None:
-        _validate_url(config.api_base, place)
+    elif (url := _endpoint_url(config)) is not None:
+        _validate_url(url, place)
 
 
 def _validate_secrets(config: LLMConfig, place: Place) -> None:
@@ -183,10 +195,18 @@ def _validate_secrets(config: LLMConfig, place: Place) -> None:
     if config.api_key_env is not None and not _VARIABLE.match(config.api_key_env):
         what = "this is not the name of an environment variable (capitals, digits, underscores)"
         raise ConfigError(what, where=place.key("api_key_env"), hint="put the key into a variable and give its name")
-    for name in config.extra_body:
-        if _SECRET_FIELDS.search(str(name)):
+    for name in _names(plain(dict(config.extra_body))):
+        if _SECRET_FIELDS.search(name):
             what = f"'{name}' looks like a credential, and configs are stored with every run"
             raise ConfigError(what, where=place.key("extra_body"), hint=f"use {place.key('api_key_env')}")
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Yield every key at any depth of plain data."""
+    if isinstance(value, dict):
+        yield from value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names(item)
 
 
 def _validate_local(config: LLMConfig, place: Place) -> None:

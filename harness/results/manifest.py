@@ -141,7 +141,7 @@ class Manifest:
         seeds: Root seed and whatever else was seeded, by purpose.
         started: Time of the first start, ISO 8601 in UTC.
         finished: Time of the end, likewise; None while running.
-        timings: Seconds per stage, of the process that finished the run.
+        timings: Seconds per stage, of all processes that worked on the run.
         usage: Usage per role.
         counts: Units by fate.
         subjects: Protocol facts of every subject (identity, corpus and store fingerprints, what was dropped).

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.examples.build import RecordBuilder
-from harness.examples.select import select_features
+from harness.examples.select import NoUsableFeatureError, select_features
 from harness.subjects.logit_weights import top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity
 
@@ -67,9 +67,14 @@ class ModelPool:
 def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Progress) -> dict[str, SubjectData]:
     """Return every subject's feature records, computing what the cache does not have.
 
-    All subjects of one model share one forward pass over the corpus.
+    All subjects of one model share one forward pass over the corpus. A subject without a usable feature is told of and
+    has no records.
+
+    Raises:
+        HarnessError: If something cannot be loaded, or no subject has a usable feature.
     """
     prepared: dict[str, SubjectData] = {}
+    unusable: list[NoUsableFeatureError] = []
     for subjects in _by_tokenizer(resolved).values():
         tokens = _open_tokens(resolved, subjects[0], cache, progress)
         requests = [
@@ -81,7 +86,14 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
             store = stores[subject.name]
             builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed)
             progress.say(f"{subject.name}: choosing features and building their records")
-            records, skipped = select_features(resolved.features, builder, store.n_features, subject.name)
+            records: Sequence[FeatureRecord] = ()
+            skipped: Sequence[SkippedFeature]
+            try:
+                records, skipped = select_features(resolved.features, builder, store.n_features, subject.name)
+            except NoUsableFeatureError as error:
+                progress.say(str(error))
+                unusable.append(error)
+                skipped = error.skipped
             named = _with_logit_tokens(resolved, subject, records, models)
             prepared[subject.name] = SubjectData(
                 name=subject.name,
@@ -102,6 +114,8 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
                     "features_skipped": len(skipped),
                 },
             )
+    if len(unusable) == len(prepared):
+        raise unusable[0]
     return {name: prepared[name] for name in resolved.subjects}
 
 
@@ -144,7 +158,7 @@ def _with_logit_tokens(
     resolved: ResolvedRun, subject: ResolvedPlugin, records: Sequence[FeatureRecord], models: ModelPool
 ) -> Sequence[FeatureRecord]:
     """Return the records with the tokens each feature promotes, where the explainer asks for them."""
-    if not getattr(resolved.explainer.config, "logit_weights", False):
+    if not records or not getattr(resolved.explainer.config, "logit_weights", False):
         return records
     model, source = models.load(subject)
     tokens = top_logit_tokens(model, source, [record.feature for record in records], LOGIT_TOKENS)

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from harness.results.jsonl import repair_tail
+from harness.results.records import SCHEMA_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,12 +26,18 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
+        repair_tail(path)
         self._path = path
         self.seconds: dict[str, float] = {}
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event with the present time (UTC)."""
-        line = {"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
+        line = {
+            "schema_version": SCHEMA_VERSION,
+            "event": event,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            **facts,
+        }
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
 

@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import ResultsError
 from harness.leaderboard.build import build_rows
 from harness.leaderboard.render import render_table
+from harness.leaderboard.service import FILE_NAME
 from harness.leaderboard.service import build as build_leaderboard
 from harness.materials import cache_root
 from harness.registry.events import RunFinished, RunStarted, UnitFinished
@@ -18,6 +20,7 @@ from harness.runner.events import EventLog
 from harness.runner.explain import build_controls, explain, plan_explanations
 from harness.runner.features import feature_lines
 from harness.runner.identity import run_id
+from harness.runner.interrupt import interruptible
 from harness.runner.journal import Journal
 from harness.runner.manifest import ManifestKeeper
 from harness.runner.protocols import scorer_protocols
@@ -66,7 +69,10 @@ def execute(resolved: ResolvedRun, catalogue: Catalogue, progress: Progress) -> 
     """
     with RunFolder.open(resolved.paths.results, run_id(resolved)) as folder:
         run = _Run(resolved, catalogue, folder, progress)
-        asyncio.run(run.work())
+        try:
+            asyncio.run(run.work())
+        finally:
+            catalogue.emit("harness_run_finished", RunFinished(folder.run_id, run.status, folder.manifest))
         return run.report()
 
 
@@ -86,6 +92,7 @@ class _Run:
         self.resources = RunResources(resolved, self.cache, self.models, progress)
         self.explanations: list[ExplanationLine] = []
         self.scores: list[ScoreLine] = []
+        self.status = "failed"
 
     async def work(self) -> None:
         """Run the stages in order and leave finished records."""
@@ -94,7 +101,8 @@ class _Run:
         try:
             if not self.journal.explanations:
                 await self.resources.check()
-            subjects = self._data()
+            with interruptible():
+                subjects = self._data()
             await self._explain_and_score(subjects)
         except BaseException as error:
             self.manifest.stop(error, self.resources.spending(), self.log.seconds)
@@ -102,23 +110,20 @@ class _Run:
         finally:
             await self.resources.close()
         self.journal.finalise([line.unit for line in self.explanations], [line.unit for line in self.scores])
-        self.manifest.finish(
-            self._status(), self.explanations, self.scores, self.resources.spending(), self.log.seconds
-        )
+        self.status = self._status()
+        self.manifest.finish(self.status, self.explanations, self.scores, self.resources.spending(), self.log.seconds)
 
     def report(self) -> RunReport:
         """Build the leaderboard and return what the run left behind."""
-        status = self._status()
-        finished = RunFinished(self.folder.run_id, status, self.folder.manifest)
-        self.catalogue.emit("harness_run_finished", finished)
-        return RunReport(
-            self.folder.run_id,
-            self.folder.path,
-            status,
-            render_table(build_rows([self.folder.path]), "text"),
-            build_leaderboard(self.folder.path.parent.parent),
-            tuple(self._failures()),
-        )
+        table = render_table(build_rows([self.folder.path]), "text")
+        root = self.folder.path.parent.parent
+        try:
+            build_leaderboard(root)
+        except ResultsError as error:
+            # Another run in the folder is at fault; this one is finished and must be seen to be.
+            self.progress.say(f"the leaderboard of all runs was not rebuilt: {error}")
+        failures = tuple(self._failures())
+        return RunReport(self.folder.run_id, self.folder.path, self.status, table, root / FILE_NAME, failures)
 
     def _data(self) -> Mapping[str, SubjectData]:
         with self.log.stage("data"):
@@ -146,19 +151,29 @@ class _Run:
 
     def _unit_finished(self, stage: str, line: ExplanationLine | ScoreLine) -> None:
         self.log.write("unit", stage=stage, unit=line.unit, error=line.error)
+        self.manifest.spent(self.resources.spending())
         self.catalogue.emit("harness_unit_finished", UnitFinished(self.folder.run_id, stage, line))
 
     def _status(self) -> str:
-        """Return ``success``, or how far errors went: calls and units that failed, not answers that were bad."""
-        if not self._failures():
-            return "success"
-        useful = any(line.status == "scored" for line in self.scores)
-        if not self.scores:
-            useful = any(line.outcome != "error" for line in self.explanations)
-        return "partial" if useful else "failed"
+        """Return how the run went.
+
+        Calls and units that failed make it ``partial``; answers that were bad do not. It is ``failed`` if nothing came
+        of the real explanation set: no score, or where no scorer was asked for, no explanation.
+        """
+        real = [line for line in self.scores if line.control is None]
+        useful = any(line.status == "scored" for line in real)
+        if not real:
+            useful = any(line.text is not None for line in self._real_explanations())
+        if not useful:
+            return "failed"
+        return "partial" if self._failures() else "success"
+
+    def _real_explanations(self) -> list[ExplanationLine]:
+        return [line for line in self.explanations if line.explanation_set == self.resolved.set_name]
 
     def _failures(self) -> Sequence[str]:
-        explaining = [line for line in self.explanations if line.outcome == "error"]
+        # A control that had nothing to be made from is a consequence, not a failure of its own.
+        explaining = [line for line in self._real_explanations() if line.outcome == "error"]
         scoring = [line for line in self.scores if line.status == "error"]
         return [
             *(

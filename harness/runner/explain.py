@@ -54,6 +54,7 @@ def plan_explanations(resolved: ResolvedRun, subjects: Mapping[str, SubjectData]
     return [
         ExplainUnit(
             explain_unit_id(
+                subject=subject.name,
                 activations=subject.activations,
                 feature=record.feature,
                 examples=subject.examples,
@@ -127,6 +128,7 @@ def _control_lines(
     lines = []
     for record in subject.records:
         unit = explain_unit_id(
+            subject=subject.name,
             activations=subject.activations,
             feature=record.feature,
             examples=subject.examples,

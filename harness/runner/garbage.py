@@ -17,36 +17,52 @@ _PATIENCE = 3
 _SHOWN = 80
 
 
-def unusable(result: Score) -> str | None:
-    """Return why no question of a unit has an answer that can be used, or None if one has (or none was asked)."""
-    if not result.items or any(item.outcome is Outcome.OK for item in result.items):
+def unusable(result: Score, most_failed: float) -> str | None:
+    """Return why a unit cannot be scored, or None if it can.
+
+    It cannot if no question has an answer that can be used, or if more than the share ``most_failed`` of the questions
+    ended in an error: those may be answered the next time, and a score from the rest would be final.
+    """
+    if not result.items:
         return None
-    first = result.items[0]
-    said = for_terminal(first.error or first.reply or "")[:_SHOWN]
-    return f"none of {len(result.items)} answers could be used; the first was {first.outcome}: {said}"
+    answered = [item for item in result.items if item.outcome is Outcome.OK]
+    failed = [item for item in result.items if item.outcome is Outcome.ERROR]
+    if answered and len(failed) <= most_failed * len(result.items):
+        return None
+    worst = (failed or list(result.items))[0]
+    said = for_terminal(worst.error or worst.reply or "")[:_SHOWN]
+    asked = len(result.items)
+    if not answered:
+        return f"none of {asked} answers could be used; one was {worst.outcome}: {said}"
+    return f"{len(failed)} of {asked} questions failed; one of them with: {said}"
 
 
 class AnswerWatch:
-    """Counts units whose every answer was unusable, until one is usable."""
+    """Counts features for which a judge gave no usable answer, until it gives one.
 
-    def __init__(self, scorer: str) -> None:
+    Args:
+        scorer: Name of the scorer.
+        trusted: Whether an earlier process had a usable answer; the judge is then not doubted again.
+    """
+
+    def __init__(self, scorer: str, *, trusted: bool = False) -> None:
         self._scorer = scorer
-        self._useless = 0
-        self._trusted = False
+        self._trusted = trusted
+        self._useless: set[tuple[str, int]] = set()
 
-    def saw(self, reason: str | None) -> None:
-        """Take note of one unit.
+    def saw(self, feature: tuple[str, int], reason: str | None) -> None:
+        """Take note of one unit. Several units of one feature count once: they share its windows.
 
         Raises:
-            LLMError: If the first units of a scorer were all unusable: the rest would be too.
+            LLMError: If the first features of a scorer had no usable answer: the rest would have none either.
         """
         if reason is None:
             self._trusted = True
         elif not self._trusted:
-            self._useless += 1
-            if self._useless >= _PATIENCE:
+            self._useless.add(feature)
+            if len(self._useless) >= _PATIENCE:
                 raise LLMError(
-                    f"the judge's answers cannot be understood: {reason}",
+                    f"the judge's answers cannot be used: {reason}",
                     where=f"scorer {self._scorer}",
                     hint="another judge=..., or the scorer's other mode (see `harness show scorer`)",
                 )

@@ -40,7 +40,11 @@ def run_id(resolved: ResolvedRun) -> str:
 def plugin_identity(plugin: ResolvedPlugin) -> dict[str, Any]:
     """Return what of a plugin can change a number: which one, its version, its parameters."""
     spec = plugin.registered.spec
-    return {"plugin": spec.name, "version": spec.version, "params": plain(plugin.config)}
+    return {
+        "plugin": plugin.registered.qualified,
+        "version": spec.version,
+        "params": plain(plugin.config),
+    }
 
 
 def protocol_fields(
@@ -66,10 +70,13 @@ def protocol_fields(
     }
 
 
-def explain_unit_id(*, activations: str, feature: int, examples: str, explainer: Mapping[str, Any], seed: int) -> str:
+def explain_unit_id(
+    *, subject: str, activations: str, feature: int, examples: str, explainer: Mapping[str, Any], seed: int
+) -> str:
     """Return the identity of one explanation to be written.
 
     Args:
+        subject: The subject's name, on which draws depend.
         activations: Fingerprint of the subject's activation store.
         feature: Index of the feature.
         examples: Fingerprint of the example protocol.
@@ -80,6 +87,7 @@ def explain_unit_id(*, activations: str, feature: int, examples: str, explainer:
         {
             "stage": "explain",
             "identity_version": IDENTITY_VERSION,
+            "subject": subject,
             "activations": activations,
             "feature": feature,
             "examples": examples,
@@ -90,13 +98,21 @@ def explain_unit_id(*, activations: str, feature: int, examples: str, explainer:
 
 
 def score_unit_id(
-    *, activations: str, feature: int, examples: str, set_name: str, explanation: str | None, protocol: str
+    *,
+    subject: str,
+    activations: str,
+    feature: int,
+    examples: str,
+    set_name: str,
+    explanation: str | None,
+    protocol: str,
 ) -> str:
     """Return the identity of one score: of ``explanation`` (its digest) on one feature, under one protocol."""
     return fingerprint(
         {
             "stage": "score",
             "identity_version": IDENTITY_VERSION,
+            "subject": subject,
             "activations": activations,
             "feature": feature,
             "examples": examples,

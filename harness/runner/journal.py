@@ -10,6 +10,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from harness.errors import ResultsError
 from harness.results.jsonl import append_line, append_lines, read_lines, repair_tail, rewrite_sorted
 from harness.results.records import ExplanationLine, ItemLine, ScoreLine
 
@@ -102,10 +103,21 @@ def _index(path: Path) -> Mapping[str, list[tuple[int, int]]]:
     offset = 0
     if path.exists():
         with path.open("rb") as stream:
-            for line in stream:
-                blocks.setdefault(json.loads(line)["unit"], []).append((offset, len(line)))
+            for number, line in enumerate(stream, start=1):
+                blocks.setdefault(_unit(path, number, line), []).append((offset, len(line)))
                 offset += len(line)
     return blocks
+
+
+def _unit(path: Path, number: int, line: bytes) -> str:
+    try:
+        return str(json.loads(line)["unit"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(
+            "not a record of a unit",
+            where=f"{path}:{number}",
+            hint="mend or remove the line; what was removed is done again",
+        ) from error
 
 
 def _copy(path: Path, spans: Iterable[tuple[int, int]]) -> None:

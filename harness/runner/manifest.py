@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ManifestKeeper"]
 
+_SPENDING_EVERY_S = 30.0
+
 
 class ManifestKeeper:
     """Writes ``manifest.json`` at every turn of the run, so that a stopped run still says what it was."""
@@ -49,17 +52,25 @@ class ManifestKeeper:
         self._roots = {"$CACHE": cache, "$RESULTS": folder.path.parent.parent.resolve(), "~": Path.home()}
         earlier = read_manifest(folder.manifest) if folder.manifest.exists() else None
         self._earlier_usage = earlier.usage if earlier else {}
-        self._manifest = Manifest(
+        self._earlier_timings = earlier.timings if earlier else {}
+        self._written = time.monotonic()
+        # What an earlier process of this run found out stays until this one knows better.
+        self._manifest = dataclasses.replace(
+            earlier
+            or Manifest(
+                run_id="", name="", status="running", config={}, config_sha256="", versions=collect_versions({})
+            ),
             run_id=folder.run_id,
             name=resolved.name,
             status="running",
+            finished=None,
+            error=None,
             config=host_free(resolved.plain(), self._roots),
             config_sha256=resolved.config_sha256,
             versions=collect_versions(_plugin_versions(resolved)),
             models=host_free(_models(resolved), self._roots),
             seeds={"root": resolved.seed, "features": resolved.features.seed},
             started=earlier.started if earlier else _now(),
-            usage=self._earlier_usage,
             scorers={name: _scorer_facts(resolved, scorer) for name, scorer in resolved.scorers.items()},
         )
 
@@ -80,11 +91,16 @@ class ManifestKeeper:
             protocols={protocol.fingerprint: protocol.fields for protocol in protocols.values()},
         )
 
+    def spent(self, spending: Mapping[str, Spending]) -> None:
+        """Note what was spent so far, now and then: a killed run's bill is then known but for the last seconds."""
+        if time.monotonic() - self._written > _SPENDING_EVERY_S:
+            self._write(usage=self._usage(spending, {}))
+
     def stop(self, error: BaseException, spending: Mapping[str, Spending], seconds: Mapping[str, float]) -> None:
         """Write that the run stopped before its end, and why."""
         reason = str(error) or type(error).__name__
         usage = self._usage(spending, {})
-        self._write(status="failed", error=reason, usage=usage, timings=dict(seconds), finished=_now())
+        self._write(status="failed", error=reason, usage=usage, timings=self._timings(seconds), finished=_now())
 
     def finish(
         self,
@@ -104,10 +120,15 @@ class ManifestKeeper:
             error=None,
             counts=_counts(explanations, scores),
             usage=self._usage(spending, {role: usage for role, usage in answers.items() if usage.calls}),
-            timings=dict(seconds),
+            timings=self._timings(seconds),
             finished=_now(),
         )
         return self._manifest
+
+    def _timings(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """Return the seconds per stage, those of earlier processes included."""
+        stages = {**self._earlier_timings, **seconds}
+        return {stage: round(self._earlier_timings.get(stage, 0.0) + seconds.get(stage, 0.0), 3) for stage in stages}
 
     def _usage(self, spending: Mapping[str, Spending], answers: Mapping[str, UsageLine]) -> dict[str, RoleUsage]:
         """Return the usage per role: what this process spent added to what earlier ones did."""
@@ -127,6 +148,7 @@ class ManifestKeeper:
 
     def _write(self, **changes: Any) -> None:
         self._manifest = dataclasses.replace(self._manifest, **changes)
+        self._written = time.monotonic()
         write_manifest(self._folder.manifest, self._manifest)
 
 
@@ -135,13 +157,19 @@ def _now() -> str:
 
 
 def _plugin_versions(resolved: ResolvedRun) -> dict[str, PluginVersion]:
-    used = [*resolved.subjects.values(), resolved.corpus, resolved.explainer]
-    used += [*resolved.scorers.values(), *resolved.controls.values()]
+    used = {
+        "subject": resolved.subjects.values(),
+        "corpus": [resolved.corpus],
+        "explainer": [resolved.explainer],
+        "scorer": resolved.scorers.values(),
+        "control": resolved.controls.values(),
+    }
     return {
-        plugin.registered.spec.name: PluginVersion(
+        f"{kind}:{plugin.registered.spec.name}": PluginVersion(
             distribution=plugin.registered.distribution, version=plugin.registered.version
         )
-        for plugin in used
+        for kind, plugins in used.items()
+        for plugin in plugins
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import open_embedder
@@ -68,9 +69,10 @@ class RunResources:
         return {role: llm.spending for role, llm in sorted(self._llms.items())}
 
     async def close(self) -> None:
-        """Close what was opened."""
-        for llm in self._llms.values():
-            await llm.close()
+        """Close what was opened, each whatever becomes of the others."""
+        async with AsyncExitStack() as stack:
+            for llm in self._llms.values():
+                stack.push_async_callback(llm.close)
 
     async def _judge(self) -> LLM:
         if "judge" in self._llms:

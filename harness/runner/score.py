@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError, LLMError
 from harness.identity import plain
@@ -14,6 +14,7 @@ from harness.runner.garbage import AnswerWatch, unusable
 from harness.runner.identity import score_unit_id
 from harness.runner.lines import explanation_of
 from harness.runner.pool import run_bounded
+from harness.scoring.protocol import Need
 from harness.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from harness.examples.record import FeatureRecord
     from harness.explainers.protocol import Explanation
     from harness.progress import Progress
+    from harness.registry.specs import ScorerSpec
     from harness.results.records import ExplanationLine
     from harness.runner.data import SubjectData
     from harness.runner.explain import ExplanationSet
@@ -44,6 +46,11 @@ class ScoreUnit:
     explanation: Explanation | None
     control: str | None
     record: FeatureRecord
+
+    @property
+    def spec(self) -> ScorerSpec:
+        """Return what is registered of the scorer."""
+        return cast("ScorerSpec", self.scorer.registered.spec)
 
 
 def plan_scores(
@@ -96,15 +103,15 @@ async def score(
         with progress.task(f"scoring: {name}", len(mine), "units") as bar:
             bar.advance(len(mine) - len(missing))
             failed = 0
-            watch = AnswerWatch(name)
+            watch = AnswerWatch(name, trusted=any(line.scorer == name for line in journal.scores.values()))
 
             async def work(unit: ScoreUnit, scorer: Scorer = scorer, watch: AnswerWatch = watch) -> None:
                 nonlocal failed
                 line, items = await _score_unit(resolved, subjects, unit, scorer, resources)
                 journal.add_score(line, items)
                 failed += line.status == "error"
-                if items:
-                    watch.saw(line.error)
+                if Need.JUDGE in unit.spec.needs and items:
+                    watch.saw((line.subject, line.feature), line.error)
                 bar.advance(1, note=f"{failed} failed" if failed else None)
 
             await run_bounded(missing, work, resolved.execution.unit_concurrency)
@@ -120,6 +127,7 @@ def _unit(
 ) -> ScoreUnit:
     explanation = explanation_of(line)
     unit = score_unit_id(
+        subject=subject.name,
         activations=subject.activations,
         feature=record.feature,
         examples=subject.examples,
@@ -145,7 +153,7 @@ async def _score_unit(
     given = await resources.for_scorer(unit.scorer, subjects[record.subject].plugin, seed)
     try:
         result = await scorer.score(record.for_scoring(), unit.explanation, given)
-        reason = unusable(result)
+        reason = unusable(result, resolved.execution.max_failed_share)
         line = _line(unit, scorer, status="error" if reason else "scored", result=result, error=reason)
     except LLMError:
         raise
@@ -159,7 +167,7 @@ async def _score_unit(
 def _line(
     unit: ScoreUnit, scorer: Scorer, *, status: str, result: Score | None = None, error: str | None = None
 ) -> ScoreLine:
-    spec: Any = unit.scorer.registered.spec
+    spec = unit.spec
     measured: dict[str, Any] = {}
     if result is not None:
         measured = {

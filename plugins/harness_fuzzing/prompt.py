@@ -56,14 +56,11 @@ def marked_text(marked: Marked) -> str:
     """Return the part of the window shown, its marked runs between ``<<`` and ``>>``, harmless in a prompt.
 
     White space before a run stays outside the marks. The window's own ``<<`` and ``>>`` are broken up by a space, so
-    that no text can mark itself.
+    that no text can mark itself. Where the marks would complete a chat template's token (a marked ``s`` would read
+    ``<s>``), a space stands inside them.
     """
-    pieces = []
-    for inside, text in _runs(marked):
-        shown = _harmless(text)
-        lead = len(shown) - len(shown.lstrip(" "))
-        pieces.append(f"{shown[:lead]}{OPEN}{shown[lead:]}{CLOSE}" if inside else shown)
-    return "".join(pieces).strip()
+    tight = _joined(marked, "")
+    return tight if for_prompt(tight) == tight else for_prompt(_joined(marked, " "))
 
 
 def marked_words(marked: Marked) -> str:
@@ -74,7 +71,7 @@ def marked_words(marked: Marked) -> str:
 def shown_alone(marked: Marked) -> str:
     """Return the example as a call of its own shows it: the marked text, then the marked runs once more.
 
-    Small judges read the marks in the text poorly; repeating what is marked adds no information that is not there.
+    The repetition adds no information; it spares a small judge the search for the marks.
     """
     return f"Excerpt: {marked_text(marked)}\nMarked: {marked_words(marked)}"
 
@@ -82,6 +79,15 @@ def shown_alone(marked: Marked) -> str:
 def shown_in_list(marked: Marked) -> str:
     """Return the example as a list shows it: the marked text alone."""
     return marked_text(marked)
+
+
+def _joined(marked: Marked, gap: str) -> str:
+    pieces = []
+    for inside, text in _runs(marked):
+        shown = _harmless(text)
+        lead = len(shown) - len(shown.lstrip(" "))
+        pieces.append(f"{shown[:lead]}{OPEN}{gap}{shown[lead:]}{gap}{CLOSE}" if inside else shown)
+    return "".join(pieces).strip()
 
 
 def _runs(marked: Marked) -> list[tuple[bool, str]]:

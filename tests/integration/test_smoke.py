@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from harness.materials import cache_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -75,29 +77,49 @@ def test_running_again_changes_nothing_and_computes_nothing(finished: Path) -> N
     assert {name: (folder / name).read_bytes() for name in RECORDS} == before
 
 
-def test_killed_at_random_moments_the_records_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    for kind in ("materials", "models"):  # what was downloaded may be shared; what was computed may not
-        (cache / kind).symlink_to(cache_root(None) / kind)
-    results = tmp_path / "results"
-    dice = random.Random(20261121)  # noqa: S311  -- a moment to kill at, not a secret
-    kills = 0
-    while kills < 8:
-        process = subprocess.Popen(
-            command(results, cache), cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(timeout=dice.uniform(2.0, 20.0))
-        except subprocess.TimeoutExpired:
+def kill_when(results: Path, cache: Path, ready: Callable[[], bool], most_s: float) -> bool:
+    """Start the run, kill it -9 once ``ready`` or after ``most_s`` seconds, and return whether it was killed."""
+    process = subprocess.Popen(
+        command(results, cache), cwd=results.parent, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + most_s
+    while process.poll() is None:
+        if ready() or time.monotonic() > end:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-            kills += 1
-            continue
-        break
-    subprocess.run(command(results, cache), check=True, cwd=tmp_path, stdin=subprocess.DEVNULL)
-    assert kills > 0
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def n_lines(results: Path, name: str) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in results.glob(f"runs/*/{name}"))
+
+
+def assert_same_bytes(results: Path, finished: Path, cache: Path) -> None:
+    subprocess.run(command(results, cache), check=True, cwd=results.parent, stdin=subprocess.DEVNULL)
     killed, whole = run_folder(results), run_folder(finished)
     assert killed.name == whole.name
     for name in RECORDS:
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_killed_at_random_moments_of_a_cold_start_the_records_are_the_same_bytes(
+    finished: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for kind in ("materials", "models"):  # what was downloaded may be shared; what was computed may not
+        (cache / kind).symlink_to(cache_root(None) / kind)
+    dice = random.Random(20261121)  # noqa: S311  -- a moment to kill at, not a secret
+    kills = [kill_when(tmp_path / "results", cache, lambda: False, dice.uniform(2.0, 12.0)) for _ in range(3)]
+    assert any(kills)
+    assert_same_bytes(tmp_path / "results", finished, cache)
+
+
+def test_killed_between_units_the_records_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    results, cache = tmp_path / "results", cache_root(None)
+    for scores in (1, 6, 11):  # of 16
+        assert kill_when(results, cache, lambda wanted=scores: n_lines(results, "scores.jsonl") >= wanted, 300)
+        assert n_lines(results, "scores.jsonl") >= scores
+    assert_same_bytes(results, finished, cache)

@@ -70,3 +70,17 @@ def test_hydras_own_launchers_pass() -> None:
             "callbacks": {},
         }
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["${oc.create:{_target_: os.getcwd}}", "${oc.decode:${oc.env:X}}", "a _target_ in a text"]
+)
+def test_text_that_could_become_a_target_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"explainer\.note"):
+        refuse_targets({"explainer": {"note": text}})
+
+
+def test_hydra_callbacks_are_refused_whatever_they_hold() -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.callbacks"):
+        refuse_code_in_hydra({"callbacks": {"x": "${somewhere}"}})
+    refuse_code_in_hydra({"callbacks": {}})

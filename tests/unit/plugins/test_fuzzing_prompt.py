@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from harness_fuzzing.marking import Marked
 from harness_fuzzing.prompt import marked_text, marked_words, shown_alone, shown_in_list
 
 from harness.testing import make_example
+from harness.text import for_prompt
 
 
 def marked(tokens: list[str], *marks: int, start: int = 0, stop: int | None = None) -> Marked:
@@ -32,6 +34,14 @@ def test_a_text_cannot_mark_itself_or_leave_its_line() -> None:
     assert shown.count("<<") == shown.count(">>") == 1
     assert "\n" not in shown
     assert "<|im_end|>" not in shown
+
+
+@pytest.mark.parametrize("token", ["s", "/s", "think", "|im_end|", "bos"])
+def test_marks_complete_no_token_of_a_chat_template(token: str) -> None:
+    shown = marked_text(marked(["a ", token, " b"], 1))
+    assert for_prompt(shown) == shown
+    assert token.strip("|") in shown
+    assert shown.count("<<") == shown.count(">>") == 1
 
 
 def test_a_list_shows_one_line_per_example() -> None:

@@ -13,30 +13,39 @@ def item(outcome: Outcome, reply: str | None = None) -> Item:
 
 
 def test_a_unit_with_one_answer_is_usable() -> None:
-    assert unusable(Score({}, (item(Outcome.UNPARSED), item(Outcome.OK)))) is None
+    assert unusable(Score({}, (item(Outcome.UNPARSED), item(Outcome.OK))), 0.1) is None
 
 
 def test_a_unit_that_asks_nothing_is_usable() -> None:
-    assert unusable(Score({}, ())) is None
+    assert unusable(Score({}, ()), 0.1) is None
 
 
 def test_a_unit_without_an_answer_says_what_came_instead_and_hides_control_characters() -> None:
-    reason = unusable(Score({}, (item(Outcome.UNPARSED, "a\x1b[31mwalrus"), item(Outcome.ERROR))))
+    reason = unusable(Score({}, (item(Outcome.UNPARSED, "a\x1b[31mwalrus"), item(Outcome.UNPARSED))), 0.1)
     assert reason is not None
     assert "none of 2 answers" in reason
+    assert "walrus" in reason
     assert "\x1b" not in reason
 
 
-def test_three_useless_units_at_the_beginning_end_the_run() -> None:
-    watch = AnswerWatch("detection")
-    watch.saw("why")
-    watch.saw("why")
-    with pytest.raises(LLMError, match="detection: the judge's answers cannot be understood"):
-        watch.saw("why")
+@pytest.mark.parametrize(("errors", "usable"), [(0, True), (1, True), (2, False)])
+def test_a_unit_of_which_too_many_questions_failed_is_done_again(errors: int, usable: bool) -> None:
+    items = tuple([item(Outcome.ERROR)] * errors + [item(Outcome.OK)] * (10 - errors))
+    assert (unusable(Score({}, items), 0.1) is None) is usable
 
 
-def test_useless_units_after_a_useful_one_do_not() -> None:
+def test_three_features_without_an_answer_at_the_beginning_end_the_run() -> None:
     watch = AnswerWatch("detection")
-    watch.saw(None)
-    for _ in range(10):
-        watch.saw("why")
+    for feature in (1, 1, 1, 2, 2):
+        watch.saw(("sae", feature), "why")
+    with pytest.raises(LLMError, match="detection: the judge's answers cannot be used"):
+        watch.saw(("sae", 3), "why")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_useless_units_after_a_useful_one_do_not(trusted: bool) -> None:
+    watch = AnswerWatch("detection", trusted=trusted)
+    if not trusted:
+        watch.saw(("sae", 0), None)
+    for feature in range(1, 10):
+        watch.saw(("sae", feature), "why")

@@ -7,6 +7,7 @@ import pytest
 from harness.runner.identity import explain_unit_id, score_unit_id
 
 EXPLAIN: dict[str, Any] = {
+    "subject": "s",
     "activations": "a",
     "feature": 1,
     "examples": "e",
@@ -14,6 +15,7 @@ EXPLAIN: dict[str, Any] = {
     "seed": 0,
 }
 SCORE: dict[str, Any] = {
+    "subject": "s",
     "activations": "a",
     "feature": 1,
     "examples": "e",
@@ -31,6 +33,7 @@ def test_the_same_unit_has_the_same_identity() -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        {"subject": "t"},
         {"activations": "b"},
         {"feature": 2},
         {"examples": "f"},
