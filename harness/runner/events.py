@@ -6,7 +6,10 @@ import json
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import jsonlines
 
 from harness.results.jsonl import repair_tail
 from harness.results.records import SCHEMA_VERSION
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["EventLog"]
+
+_DUMPS = partial(json.dumps, ensure_ascii=True, allow_nan=False)
 
 
 class EventLog:
@@ -38,8 +43,8 @@ class EventLog:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **facts,
         }
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n")
+        with jsonlines.open(self._path, mode="a", dumps=_DUMPS) as writer:
+            writer.write(line)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,8 +93,8 @@ def kill_when(results: Path, cache: Path, ready: Callable[[], bool], most_s: flo
     return False
 
 
-def n_lines(results: Path, name: str) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in results.glob(f"runs/*/{name}"))
+def has_lines(results: Path, scores: int) -> bool:
+    return sum(path.read_bytes().count(b"\n") for path in results.glob("runs/*/scores.jsonl")) >= scores
 
 
 def assert_same_bytes(results: Path, finished: Path, cache: Path) -> None:
@@ -120,6 +121,6 @@ def test_killed_at_random_moments_of_a_cold_start_the_records_are_the_same_bytes
 def test_killed_between_units_the_records_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     results, cache = tmp_path / "results", cache_root(None)
     for scores in (1, 6, 11):  # of 16
-        assert kill_when(results, cache, lambda wanted=scores: n_lines(results, "scores.jsonl") >= wanted, 300)
-        assert n_lines(results, "scores.jsonl") >= scores
+        assert kill_when(results, cache, partial(has_lines, results, scores), 300)
+        assert has_lines(results, scores)
     assert_same_bytes(results, finished, cache)

@@ -95,7 +95,7 @@ class Bench:
 
     def __init__(self, results: Path) -> None:
         self.words, self.grader = Words(), Grader()
-        common = {"summary": "s", "config": NoParameters}
+        common: dict[str, Any] = {"summary": "s", "config": NoParameters}
         shuffled: Any = load_catalogue().get("control", "shuffled")
         self.resolved = ResolvedRun(
             name="bench",
