@@ -13,6 +13,7 @@ from harness.outcome import Outcome
 from harness.runner.failures import describe
 from harness.runner.identity import control_set_name, explain_unit_id, plugin_identity
 from harness.runner.lines import explanation_line, explanation_of
+from harness.runner.notes import progress_note
 from harness.runner.pool import run_bounded
 from harness.seeding import derive_seed
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.examples.record import FeatureRecord
     from harness.explainers.protocol import Explainer
-    from harness.progress import Progress, ProgressTask
+    from harness.progress import Progress
     from harness.results.records import ExplanationLine
     from harness.runner.data import SubjectData
     from harness.runner.journal import Journal
@@ -82,15 +83,18 @@ async def explain(
         llm = await resources.explainer_llm()
         with progress.task("explaining", len(units), "features") as bar:
             bar.advance(len(units) - len(missing))
+            failed = 0
 
             async def work(unit: ExplainUnit) -> None:
+                nonlocal failed
                 record = unit.record
                 seed = derive_seed(resolved.seed, "explain", record.subject, record.feature)
                 draft = await _draft(explainer, record, ExplainerResources(seed=seed, llm=llm))
                 model = dict(llm.identity) if llm else None
                 provenance = _provenance(resolved.explainer, draft, model)
                 journal.add_explanation(explanation_line(unit.unit, record, resolved.set_name, draft, provenance))
-                _advance(bar, draft)
+                failed += draft.outcome is not Outcome.OK
+                bar.advance(1, note=progress_note(failed, resources.spending().get("explainer")))
 
             await run_bounded(missing, work, resolved.execution.unit_concurrency)
     return ExplanationSet(resolved.set_name, None, tuple(journal.explanations[unit.unit] for unit in units))
@@ -164,7 +168,3 @@ def _explainer_identity(resolved: ResolvedRun) -> dict[str, Any]:
 def _provenance(plugin: ResolvedPlugin, draft: Draft, model: dict[str, Any] | None) -> Provenance:
     spec = plugin.registered.spec
     return Provenance(spec.name, spec.version, model, draft.prompt_sha256, draft.source_feature, draft.origin)
-
-
-def _advance(bar: ProgressTask, draft: Draft) -> None:
-    bar.advance(1, note=None if draft.outcome is Outcome.OK else draft.outcome.value)

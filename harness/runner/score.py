@@ -13,6 +13,7 @@ from harness.runner.failures import describe
 from harness.runner.garbage import AnswerWatch, unusable
 from harness.runner.identity import score_unit_id
 from harness.runner.lines import explanation_of
+from harness.runner.notes import progress_note
 from harness.runner.pool import run_bounded
 from harness.scoring.protocol import Need
 from harness.seeding import derive_seed
@@ -112,7 +113,7 @@ async def score(
                 failed += line.status == "error"
                 if Need.JUDGE in unit.spec.needs and items:
                     watch.saw((line.subject, line.feature), line.error)
-                bar.advance(1, note=f"{failed} failed" if failed else None)
+                bar.advance(1, note=progress_note(failed, resources.spending().get("judge")))
 
             await run_bounded(missing, work, resolved.execution.unit_concurrency)
 
