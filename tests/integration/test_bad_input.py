@@ -117,24 +117,23 @@ async def _with_judge(answer: Answer, results: Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "asked_for_scores"),
+    "answer",
     [
-        (Answer(body=chat_body("As a walrus I cannot say.")), True),
-        (Answer(body=chat_body(None)), True),
-        (Answer(body=b"<html>It works!</html>", content_type="text/html"), False),
+        Answer(body=chat_body("As a walrus I cannot say.")),
+        Answer(body=chat_body(None)),
+        Answer(body=b"<html>It works!</html>", content_type="text/html"),
     ],
     ids=["prose", "null", "html"],
 )
-async def test_a_judge_that_returns_garbage(tmp_path: Path, answer: Answer, asked_for_scores: bool) -> None:
+async def test_a_judge_that_returns_garbage(tmp_path: Path, answer: Answer) -> None:
     code, stderr = await _with_judge(answer, tmp_path)
     assert code == 2, stderr
     assert "Traceback" not in stderr
     assert stderr.strip().splitlines()[-1].startswith("harness: error: ")
     # What was asked before the run gave up is on record as failed units, and never as a score.
     (folder,) = (tmp_path / "runs").iterdir()
-    scores = folder / "scores.jsonl"
-    statuses = {json.loads(line)["status"] for line in scores.read_text().splitlines()} if scores.exists() else set()
-    assert statuses == ({"error"} if asked_for_scores else set())
+    statuses = {json.loads(line)["status"] for line in (folder / "scores.jsonl").read_text().splitlines()}
+    assert statuses == {"error"}
 
 
 def test_a_torn_last_line_is_repaired_and_nothing_else_is_lost(tmp_path: Path) -> None:
