@@ -118,7 +118,7 @@ class ManifestKeeper:
         self._write(
             status=status,
             error=None,
-            counts=_counts(explanations, scores),
+            counts=self._counts(explanations, scores),
             usage=self._usage(spending, {role: usage for role, usage in answers.items() if usage.calls}),
             timings=self._timings(seconds),
             finished=_now(),
@@ -145,6 +145,16 @@ class ManifestKeeper:
                 failed_attempts=before.failed_attempts + (now.failed_attempts if now else 0),
             )
         return usage
+
+    def _counts(self, explanations: Sequence[ExplanationLine], scores: Sequence[ScoreLine]) -> Counts:
+        sets = self._manifest.explanation_sets
+        broken = [line for line in explanations if line.outcome == "error"]
+        # A control that had nothing to be made from is a consequence, not a failure of its own.
+        bare = sum(sets[line.explanation_set].control is not None for line in broken)
+        failed = len(broken) - bare + sum(line.status == "error" for line in scores)
+        skipped = bare + sum(line.status == "no_explanation" for line in scores)
+        total = len(explanations) + len(scores)
+        return Counts(total=total, done=total - failed - skipped, failed=failed, skipped=skipped)
 
     def _write(self, **changes: Any) -> None:
         self._manifest = dataclasses.replace(self._manifest, **changes)
@@ -210,13 +220,6 @@ def _set_facts(explanations: ExplanationSet) -> ExplanationSetFacts:
         explainer=first.explainer if first else None,
         explainer_model=str(model["model"]) if model else None,
     )
-
-
-def _counts(explanations: Sequence[ExplanationLine], scores: Sequence[ScoreLine]) -> Counts:
-    failed = sum(line.outcome == "error" for line in explanations) + sum(line.status == "error" for line in scores)
-    skipped = sum(line.status == "no_explanation" for line in scores)
-    total = len(explanations) + len(scores)
-    return Counts(total=total, done=total - failed - skipped, failed=failed, skipped=skipped)
 
 
 def _total(lines: Iterable[UsageLine]) -> UsageLine:
