@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.config.resolved import ResolvedRun
-    from harness.config.schema import CorpusTokens, ExecutionConfig, FeaturesConfig
+    from harness.config.schema import BudgetConfig, CorpusTokens, ExecutionConfig, FeaturesConfig
 
 __all__ = ["check_name", "check_run"]
 
@@ -43,6 +43,7 @@ def check_run(run: ResolvedRun) -> None:
     _check_corpus(run.corpus_tokens)
     _check_features(run.features)
     _check_execution(run.execution)
+    _check_budget(run.budget)
     if run.examples.window_tokens > run.corpus_tokens.context_length:
         raise ConfigError(
             f"windows of {run.examples.window_tokens} tokens do not fit into contexts of "
@@ -82,9 +83,20 @@ def _check_features(features: FeaturesConfig) -> None:
 
 
 def _check_execution(execution: ExecutionConfig) -> None:
-    _at_least(vars(execution), {"unit_concurrency": 1, "collect_batch_tokens": 1}, "execution")
+    least = {"collect_batch_tokens": 1}
+    if execution.unit_concurrency is not None:
+        least["unit_concurrency"] = 1
+    _at_least(vars(execution), least, "execution")
     if not 0 <= execution.max_failed_share <= 1:
         raise ConfigError(f"must be from 0 to 1, and is {execution.max_failed_share:g}", where="execution")
+
+
+def _check_budget(budget: BudgetConfig) -> None:
+    for name, limit in vars(budget).items():
+        if limit is not None and not limit > 0:
+            raise ConfigError(
+                f"a budget of {limit:g} allows nothing", where=f"budget.{name}", hint="null for no limit"
+            )
 
 
 def _at_least(values: Mapping[str, int], least: Mapping[str, int], where: str) -> None:

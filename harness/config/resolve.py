@@ -13,6 +13,7 @@ from harness.config.guard import refuse_targets
 from harness.config.parameters import OF_THE_HARNESS, parameters, said, unknown_key
 from harness.config.resolved import ResolvedPlugin, ResolvedRun
 from harness.config.schema import (
+    BudgetConfig,
     CorpusTokens,
     EmbedderConfig,
     ExamplesConfig,
@@ -80,6 +81,7 @@ def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> Resolve
         controls=_plugins(given, "control", catalogue),
         paths=parameters(PathsConfig, _mapping(given, "paths"), "paths"),
         execution=parameters(ExecutionConfig, _mapping(given, "execution"), "execution"),
+        budget=parameters(BudgetConfig, _mapping(given, "budget"), "budget"),
         debug=scalars.debug,
     )
     check_run(run)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.config.schema import (
+        BudgetConfig,
         CorpusTokens,
         EmbedderConfig,
         ExamplesConfig,
@@ -25,8 +26,27 @@ if TYPE_CHECKING:
 
 __all__ = ["ResolvedPlugin", "ResolvedRun"]
 
-_PACE = frozenset({"api_key_env", "concurrency", "max_retries", "slots", "threads", "timeout_s"})
-"""Settings of a model that change how fast or under which key an answer comes, not what it is."""
+_PACE = frozenset(
+    {
+        "api_key_env",
+        "batch_tokens",
+        "cached_input_usd_per_mtok",
+        "concurrency",
+        "deadline_s",
+        "device",
+        "input_usd_per_mtok",
+        "max_retries",
+        "output_usd_per_mtok",
+        "patience_s",
+        "prompt_cache",
+        "requests_per_minute",
+        "slots",
+        "threads",
+        "timeout_s",
+        "tokens_per_minute",
+    }
+)
+"""Settings of a model that change how fast, at what price or under which key an answer comes, not what it is."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,7 @@ class ResolvedRun:
         controls: By name, in order of name.
         paths: Where results and cache lie.
         execution: How the run is executed; changes no number.
+        budget: What it may spend; changes no number.
         debug: Whether errors show tracebacks.
     """
 
@@ -89,6 +110,7 @@ class ResolvedRun:
     controls: Mapping[str, ResolvedPlugin]
     paths: PathsConfig
     execution: ExecutionConfig
+    budget: BudgetConfig
     debug: bool = False
 
     def plain(self) -> dict[str, Any]:

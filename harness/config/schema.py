@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import MISSING
 
 __all__ = [
+    "BudgetConfig",
     "CorpusTokens",
     "EmbedderConfig",
     "ExamplesConfig",
@@ -94,11 +95,14 @@ class FeaturesConfig:
 
 @dataclass
 class LLMConfig:
-    """One role's language model.
+    """One role's language model: what it is, what it can do, and how hard it may be asked.
 
-    ``backend`` is ``litellm`` (``model`` is litellm's name, ``api_base`` any OpenAI-compatible URL) or ``local``
-    (a GGUF file served in process by llama.cpp and reached through litellm on the loopback interface).
-    ``api_key_env`` names an environment variable; keys themselves never enter a config.
+    ``backend`` is ``litellm`` (``model`` is litellm's name, ``api_base`` any OpenAI-compatible URL), ``local`` (a GGUF
+    file served in process by llama.cpp and reached through litellm on the loopback interface), ``transformers`` (a
+    checkpoint run in process, batched, the reference for log-probabilities) or ``vllm`` (the same through vLLM's own
+    engine). ``api_key_env`` names an environment variable; keys themselves never enter a config.
+
+    What an endpoint can do is ``auto`` (null for the yes/no ones) unless stated: asked of it once and remembered.
     """
 
     backend: str = "litellm"
@@ -106,22 +110,46 @@ class LLMConfig:
     api_base: str | None = None
     api_key_env: str | None = None
     revision: str | None = None
-    concurrency: int = 8
-    timeout_s: float = 120.0
+    # Pace. `concurrency` is the ceiling; how many requests really are in flight adapts to the endpoint.
+    concurrency: int = 64
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_s: float = 120.0  # one attempt
+    deadline_s: float = 900.0  # one call with all its attempts and the waits between them
+    patience_s: float = 300.0  # how long an endpoint may answer with nothing but errors before the run stops
     max_retries: int = 4
     seed: int | None = None
-    json_schema: bool = True
-    logprobs: bool = True
-    prompt_logprobs: bool = False
-    choices: str = "none"  # how the endpoint constrains answers: none | grammar | guided_choice | structured_outputs
+    # What the endpoint can do.
+    structured: str = "auto"  # auto | json_schema | grammar | json_object | none
+    choices: str = "auto"  # auto | grammar | structured_outputs | guided_choice | none
+    logprobs: bool | None = None
+    prompt_logprobs: bool | None = None
+    prompt_cache: str = "auto"  # markers for the provider's prompt cache: auto | on | off
     extra_body: dict[str, Any] = field(default_factory=dict)
     input_usd_per_mtok: float | None = None
     output_usd_per_mtok: float | None = None
+    cached_input_usd_per_mtok: float | None = None
+    # Models run in this process.
     path: str | None = None
     sha256: str | None = None
     context_tokens: int = 4096
     slots: int = 2
     threads: int | None = None
+    dtype: str = "bfloat16"
+    device: str = "cpu"
+    batch_tokens: int = 8192
+    engine: dict[str, Any] = field(default_factory=dict)  # further arguments of vLLM's engine
+
+
+@dataclass
+class BudgetConfig:
+    """What a run may spend over all its roles and processes; null for no limit.
+
+    A call that could pass a limit, with what is in flight counted at its most, is not made, and the run stops cleanly.
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
 
 
 @dataclass
@@ -149,12 +177,15 @@ class PathsConfig:
 class ExecutionConfig:
     """How a run is executed.
 
-    ``unit_concurrency`` units are in flight at once. ``collect_batch_tokens`` positions go through the subject model at
+    ``unit_concurrency`` units are in flight at once; null for as many as keep the language models' endpoints busy.
+    ``overlap`` lets features be scored while others are explained; null for wherever the two roles do not share one
+    model in this process. ``collect_batch_tokens`` positions go through the subject model at
     once; in bfloat16, rounding depends on it. A unit of which more than the share ``max_failed_share`` of the questions
     ended in an error is a failed unit, to be done again, and no score.
     """
 
-    unit_concurrency: int = 4
+    unit_concurrency: int | None = None
+    overlap: bool | None = None
     collect_batch_tokens: int = 8192
     max_failed_share: float = 0.1
 
@@ -176,4 +207,5 @@ class RunConfig:
     controls: dict[str, Any] = field(default_factory=dict)
     paths: PathsConfig = field(default_factory=PathsConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     debug: bool = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
+    from harness.llm.facts import EndpointFacts, StatedFacts
     from harness.llm.price import Price
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest, TokenAlternatives
 
@@ -58,6 +59,12 @@ class Backend(Protocol):
 
     async def check(self) -> None:
         """Ask whatever shows that the endpoint, the key and the model are right."""
+
+    async def learn(self, stated: StatedFacts) -> EndpointFacts:
+        """Return what the endpoint can do, asking it for what is not stated; what is stated is never doubted."""
+
+    def adopt(self, facts: EndpointFacts) -> None:
+        """Ask from now on in the way ``facts`` allow."""
 
     async def complete(self, request: CompletionRequest, seed: int | None) -> Reply:
         """Return the answer to ``request``, sampled with ``seed`` where the endpoint takes one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import LLMError
 from harness.llm.backend import Reply
 from harness.llm.diagnosis import diagnose
+from harness.llm.facts import EndpointFacts
 from harness.llm.failures import FATAL, AttemptError, FailureKind
 from harness.llm.inflight import SingleFlight
 from harness.llm.keys import completion_key, effective_seed, prompt_key
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from harness.llm.backend import Backend
     from harness.llm.cache import AnswerCache
     from harness.llm.diagnosis import Place
+    from harness.llm.facts import StatedFacts
     from harness.llm.protocol import Capabilities, CompletionRequest, PromptLogprobsRequest, Spending
 
 __all__ = ["Client", "ClientSettings"]
@@ -36,7 +38,7 @@ class ClientSettings:
         place: Where it stands in the configuration.
         identity: What names the model in records.
         key_fields: Everything about the endpoint that can change an answer; part of every cache key.
-        capabilities: What the endpoint can do.
+        stated: What the configuration says the endpoint can do.
         concurrency: Requests at once.
         policy: How failed attempts are repeated.
         seed: Sampling seed of requests that bring none.
@@ -46,7 +48,7 @@ class ClientSettings:
     place: Place
     identity: Mapping[str, Any]
     key_fields: Mapping[str, Any]
-    capabilities: Capabilities
+    stated: StatedFacts
     concurrency: int
     policy: RetryPolicy
     seed: int | None = None
@@ -71,6 +73,7 @@ class Client:
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._starting = asyncio.Lock()
         self._started = False
+        self._facts = settings.stated.over(EndpointFacts())
 
     @property
     def role(self) -> str:
@@ -85,7 +88,7 @@ class Client:
     @property
     def capabilities(self) -> Capabilities:
         """Return what the endpoint can do."""
-        return self._settings.capabilities
+        return self._facts.capabilities
 
     @property
     def spending(self) -> Spending:
@@ -112,8 +115,10 @@ class Client:
                     on_failure=lambda _: self._ledger.fail(),
                     sleep=self._settings.sleep,
                 )
+                self._facts = await self._backend.learn(self._settings.stated)
             except AttemptError as error:
                 raise diagnose(error.failure, self._settings.place) from None
+            self._backend.adopt(self._facts)
             self._started = True
 
     async def complete(self, request: CompletionRequest) -> Completion:

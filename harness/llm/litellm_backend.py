@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness.llm.facts import EndpointFacts
 from harness.llm.failures import AttemptError, Failure, FailureKind
 from harness.llm.listing import list_models
 from harness.llm.litellm_failures import classify
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from harness.llm.backend import Reply
+    from harness.llm.facts import StatedFacts
     from harness.llm.protocol import PromptLogprobsRequest
 
 __all__ = ["Endpoint", "LitellmBackend"]
@@ -117,6 +119,15 @@ class LitellmBackend:
             if models and error.failure.kind in {FailureKind.NOT_FOUND, FailureKind.MODEL}:
                 raise AttemptError(replace(error.failure, kind=FailureKind.MODEL, models=models)) from None
             raise
+
+    async def learn(self, stated: StatedFacts) -> EndpointFacts:
+        """Return what the endpoint can do."""
+        return stated.over(EndpointFacts())
+
+    def adopt(self, facts: EndpointFacts) -> None:
+        """Ask from now on in the way ``facts`` allow."""
+        wire = replace(self._endpoint.wire, choices=facts.choices, structured=facts.structured)
+        self._endpoint = replace(self._endpoint, wire=wire)
 
     async def complete(self, request: CompletionRequest, seed: int | None) -> Reply:
         """Return the answer to ``request``."""

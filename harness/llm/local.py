@@ -10,13 +10,15 @@ import importlib
 import os
 import secrets
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import LLMError
+from harness.llm.facts import EndpointFacts
 from harness.llm.litellm_backend import Endpoint, LitellmBackend
 from harness.llm.price import FREE
+from harness.llm.wire import ChoiceMode, StructuredMode
 from harness.materials import resolve
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.llm.backend import Reply
+    from harness.llm.facts import StatedFacts
     from harness.llm.price import Price
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest
     from harness.llm.wire import WireFormat
@@ -45,6 +48,7 @@ NUMERICS_VERSION = 1
 
 _PREFIX_CACHE_MIB = 256
 _GGUF_MAGIC = b"GGUF"
+_LLAMA_CPP = EndpointFacts(StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, seeds=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +286,14 @@ class LocalBackend:
 
     async def check(self) -> None:
         """Do nothing: a server that started has its model loaded."""
+
+    async def learn(self, stated: StatedFacts) -> EndpointFacts:
+        """Return what llama.cpp's server is known to do, without asking it."""
+        return stated.over(replace(_LLAMA_CPP, context_tokens=self.model.context_tokens))
+
+    def adopt(self, facts: EndpointFacts) -> None:
+        """Ask from now on in the way ``facts`` allow."""
+        self._started().adopt(facts)
 
     async def complete(self, request: CompletionRequest, seed: int | None) -> Reply:
         """Return the answer to ``request``."""

@@ -13,12 +13,12 @@ from harness.identity import plain
 from harness.llm.cache import AnswerCache
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
+from harness.llm.facts import AUTO, stated_facts
 from harness.llm.litellm_backend import Endpoint, LitellmBackend
 from harness.llm.local import NUMERICS_VERSION, LocalBackend, LocalModel
 from harness.llm.price import configured_price
-from harness.llm.protocol import Capabilities
 from harness.llm.retry import RetryPolicy
-from harness.llm.wire import ChoiceMode, WireFormat
+from harness.llm.wire import ChoiceMode, StructuredMode, WireFormat
 from harness.materials import material_identity
 from harness.progress import SILENT
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.config.schema import LLMConfig
     from harness.llm.backend import Backend
     from harness.llm.protocol import LLM
+    from harness.llm.traffic import Traffic
     from harness.progress import Progress
 
 __all__ = ["answers_path", "key_fields", "llm_identity", "open_llm"]
@@ -42,7 +43,9 @@ _LEAST = {"concurrency": 1, "max_retries": 0, "slots": 1, "context_tokens": 64}
 _PLAIN_SAMPLING = {"top_k": 0, "min_p": 0.0}
 
 
-def open_llm(config: LLMConfig, role: str, cache: Path, progress: Progress = SILENT) -> LLM:
+def open_llm(
+    config: LLMConfig, role: str, cache: Path, progress: Progress = SILENT, traffic: Traffic | None = None
+) -> LLM:
     """Return the language model of ``role``, not started: nothing is imported, loaded or asked before ``start``.
 
     Args:
@@ -50,6 +53,7 @@ def open_llm(config: LLMConfig, role: str, cache: Path, progress: Progress = SIL
         role: ``explainer`` or ``judge``; errors name its config keys.
         cache: Root of the harness's cache; answers are kept in ``llm/answers.sqlite`` there.
         progress: Told when a local model is fetched and loaded.
+        traffic: What all models of one run share; None for one of its own.
 
     Raises:
         ConfigError: If a value is missing or makes no sense.
@@ -60,12 +64,7 @@ def open_llm(config: LLMConfig, role: str, cache: Path, progress: Progress = SIL
         place=place,
         identity=llm_identity(config),
         key_fields=key_fields(config),
-        capabilities=Capabilities(
-            json_schema=config.json_schema,
-            choices=config.choices != ChoiceMode.NONE,
-            logprobs=config.logprobs,
-            prompt_logprobs=config.prompt_logprobs and config.backend != "local",
-        ),
+        stated=stated_facts(config),
         concurrency=config.concurrency,
         policy=RetryPolicy(max_retries=config.max_retries),
         seed=config.seed,
@@ -88,7 +87,7 @@ def llm_identity(config: LLMConfig) -> dict[str, Any]:
         "model": config.model,
         "revision": config.revision,
         "choices": config.choices,
-        "json_schema": config.json_schema,
+        "structured": config.structured,
         "logprobs": config.logprobs,
         "extra_body": plain(dict(config.extra_body)),
         "seed": config.seed,
@@ -132,7 +131,7 @@ def _public_url(url: str | None) -> str | None:
 
 
 def _backend(config: LLMConfig, place: Place, cache: Path, progress: Progress) -> Backend:
-    wire = WireFormat(ChoiceMode(config.choices), config.json_schema, plain(dict(config.extra_body)))
+    wire = WireFormat(extra_body=plain(dict(config.extra_body)))
     if config.backend == "local":
         model = LocalModel(
             name=config.model,
@@ -142,7 +141,7 @@ def _backend(config: LLMConfig, place: Place, cache: Path, progress: Progress) -
             slots=config.slots,
             threads=config.threads,
         )
-        local_wire = WireFormat(wire.choices, wire.json_schema, {**_PLAIN_SAMPLING, **wire.extra_body})
+        local_wire = WireFormat(extra_body={**_PLAIN_SAMPLING, **wire.extra_body})
         return LocalBackend(model, local_wire, config.timeout_s, config.concurrency, cache, progress)
     return LitellmBackend(
         Endpoint(
@@ -171,9 +170,13 @@ def _key(config: LLMConfig, place: Place) -> str | None:
 def _validate(config: LLMConfig, place: Place) -> None:
     if config.backend not in _BACKENDS:
         raise UnknownNameError("LLM backend", config.backend, _BACKENDS, where=place.key("backend"))
-    modes = [mode.value for mode in ChoiceMode]
-    if config.choices not in modes:
-        raise UnknownNameError("way to enforce choices", config.choices, modes, where=place.key("choices"))
+    for name, kind, what in (
+        ("choices", ChoiceMode, "way to enforce choices"),
+        ("structured", StructuredMode, "way to structure answers"),
+    ):
+        modes = [AUTO, *(mode.value for mode in kind)]
+        if getattr(config, name) not in modes:
+            raise UnknownNameError(what, getattr(config, name), modes, where=place.key(name))
     if config.model in {_MISSING, ""}:
         raise ConfigError("no model is given", where=place.key("model"), hint="for instance openai/gpt-4o-mini")
     for name, least in _LEAST.items():

@@ -111,12 +111,17 @@ class PromptLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an endpoint is known to do."""
+    """What an endpoint is known to do; final once the model was started.
+
+    ``seeds`` and ``context_tokens`` (prompt and answer together) are None where they were not found out.
+    """
 
     json_schema: bool
     choices: bool
     logprobs: bool
     prompt_logprobs: bool
+    seeds: bool | None = None
+    context_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest
 
-__all__ = ["ChoiceMode", "WireFormat", "chat_params", "choice_grammar", "prompt_params"]
+__all__ = ["ChoiceMode", "StructuredMode", "WireFormat", "chat_params", "choice_grammar", "prompt_params"]
 
 
 class ChoiceMode(StrEnum):
@@ -25,6 +25,15 @@ class ChoiceMode(StrEnum):
     STRUCTURED_OUTPUTS = "structured_outputs"
 
 
+class StructuredMode(StrEnum):
+    """How an endpoint is told that an answer must follow a JSON Schema, strongest first."""
+
+    JSON_SCHEMA = "json_schema"
+    GRAMMAR = "grammar"
+    JSON_OBJECT = "json_object"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class WireFormat:
     """What an endpoint understands beyond the common parameters.
@@ -32,12 +41,12 @@ class WireFormat:
     Attributes:
         choices: How fixed choices are enforced (llama.cpp: grammar; vLLM: structured_outputs, before 0.12
             guided_choice).
-        json_schema: Whether ``response_format`` takes a JSON Schema.
+        structured: How an answer is made to follow a JSON Schema.
         extra_body: Further fields of every request body.
     """
 
     choices: ChoiceMode = ChoiceMode.NONE
-    json_schema: bool = True
+    structured: StructuredMode = StructuredMode.JSON_SCHEMA
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,7 +67,7 @@ def chat_params(request: CompletionRequest, wire: WireFormat, seed: int | None) 
         params |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     constrained = _choice_fields(request.choices, wire.choices)
     # An endpoint takes one constraint; the list of allowed answers is the narrower one.
-    if request.response_schema is not None and wire.json_schema and not constrained:
+    if request.response_schema is not None and wire.structured is StructuredMode.JSON_SCHEMA and not constrained:
         schema = {"name": "answer", "schema": plain(dict(request.response_schema)), "strict": True}
         params["response_format"] = {"type": "json_schema", "json_schema": schema}
     if extra := {**plain(dict(wire.extra_body)), **constrained}:
