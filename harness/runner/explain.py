@@ -96,7 +96,7 @@ async def explain(
                 failed += draft.outcome is not Outcome.OK
                 bar.advance(1, note=progress_note(failed, resources.spending().get("explainer")))
 
-            await run_bounded(missing, work, resolved.execution.unit_concurrency)
+            await run_bounded(missing, work, resolved.execution.unit_concurrency or 4)
     return ExplanationSet(resolved.set_name, None, tuple(journal.explanations[unit.unit] for unit in units))
 
 

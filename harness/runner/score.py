@@ -115,7 +115,7 @@ async def score(
                     watch.saw((line.subject, line.feature), line.error)
                 bar.advance(1, note=progress_note(failed, resources.spending().get("judge")))
 
-            await run_bounded(missing, work, resolved.execution.unit_concurrency)
+            await run_bounded(missing, work, resolved.execution.unit_concurrency or 4)
 
 
 def _unit(
