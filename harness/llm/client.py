@@ -1,4 +1,4 @@
-"""The language model of one role: cache, in-flight sharing, bounded concurrency, retries, accounting."""
+"""The language model of one role: cache, in-flight sharing, one gate per endpoint, retries, accounting."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import LLMError
+from harness.llm.asking import Asking, Call
 from harness.llm.backend import Reply
-from harness.llm.diagnosis import diagnose
+from harness.llm.diagnosis import diagnose, diagnose_broken
+from harness.llm.estimator import request_bytes
 from harness.llm.facts import EndpointFacts
 from harness.llm.failures import FATAL, AttemptError, FailureKind
+from harness.llm.gate import BrokenCircuitError
 from harness.llm.inflight import SingleFlight
 from harness.llm.keys import completion_key, effective_seed, prompt_key
 from harness.llm.ledger import Ledger, usage_of
 from harness.llm.protocol import Completion, PromptLogprobs
 from harness.llm.retry import RetryPolicy, with_retries
+from harness.llm.traffic import Traffic
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from harness.llm.cache import AnswerCache
     from harness.llm.diagnosis import Place
     from harness.llm.facts import StatedFacts
+    from harness.llm.gate import GateSettings
     from harness.llm.protocol import Capabilities, CompletionRequest, PromptLogprobsRequest, Spending
 
 __all__ = ["Client", "ClientSettings"]
@@ -39,7 +44,7 @@ class ClientSettings:
         identity: What names the model in records.
         key_fields: Everything about the endpoint that can change an answer; part of every cache key.
         stated: What the configuration says the endpoint can do.
-        concurrency: Requests at once.
+        gate: How hard the endpoint may be asked.
         policy: How failed attempts are repeated.
         seed: Sampling seed of requests that bring none.
         sleep: Waits between retries; a fake clock in tests.
@@ -49,7 +54,7 @@ class ClientSettings:
     identity: Mapping[str, Any]
     key_fields: Mapping[str, Any]
     stated: StatedFacts
-    concurrency: int
+    gate: GateSettings
     policy: RetryPolicy
     seed: int | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -62,15 +67,28 @@ class Client:
         settings: How it behaves.
         backend: What answers.
         cache: Where answers are kept.
+        traffic: What the roles of a run share; None for nothing.
     """
 
-    def __init__(self, settings: ClientSettings, backend: Backend, cache: AnswerCache) -> None:
+    def __init__(
+        self, settings: ClientSettings, backend: Backend, cache: AnswerCache, traffic: Traffic | None = None
+    ) -> None:
         self._settings = settings
         self._backend = backend
         self._cache = cache
         self._ledger = Ledger()
         self._flights: SingleFlight[Reply] = SingleFlight()
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._traffic = traffic or Traffic()
+        self.gate, estimator = self._traffic.gate(settings.place.address, settings.gate)
+        self._asking = Asking(
+            gate=self.gate,
+            estimator=estimator,
+            budget=self._traffic.budget,
+            policy=settings.policy,
+            price=lambda: self._backend.price,
+            on_failure=lambda _: self._ledger.fail(),
+            sleep=settings.sleep,
+        )
         self._starting = asyncio.Lock()
         self._started = False
         self._facts = settings.stated.over(EndpointFacts())
@@ -119,6 +137,7 @@ class Client:
             except AttemptError as error:
                 raise diagnose(error.failure, self._settings.place) from None
             self._backend.adopt(self._facts)
+            self._check_price()
             self._started = True
 
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -131,7 +150,8 @@ class Client:
             raise self._missing("reports no token log-probabilities", "set {logprobs}=true if it can")
         seed = effective_seed(request, self._settings.seed)
         key = completion_key(self._settings.key_fields, request, seed)
-        reply, cached = await self._answer(key, lambda: self._backend.complete(request, seed))
+        call = Call(lambda: self._backend.complete(request, seed), key, request_bytes(request), request.max_tokens)
+        reply, cached = await self._answer(call)
         return Completion(
             text=reply.text,
             outcome=reply.outcome,
@@ -152,7 +172,8 @@ class Client:
             hint = "use a server with echoed log-probabilities (vLLM) and {prompt_logprobs}=true"
             raise self._missing("reports no log-probabilities of prompt tokens", hint)
         key = prompt_key(self._settings.key_fields, request)
-        reply, cached = await self._answer(key, lambda: self._backend.prompt_logprobs(request))
+        call = Call(lambda: self._backend.prompt_logprobs(request), key, request_bytes(request), 1)
+        reply, cached = await self._answer(call)
         usage = usage_of(reply, self._backend.price)
         return PromptLogprobs(reply.logprobs, reply.outcome, usage, error=reply.error, cached=cached)
 
@@ -163,33 +184,29 @@ class Client:
             await self._backend.close()
             self._cache.close()
 
-    async def _answer(self, key: str, ask: Callable[[], Awaitable[Reply]]) -> tuple[Reply, bool]:
+    async def _answer(self, call: Call) -> tuple[Reply, bool]:
         """Return the answer and whether it cost nothing: it was stored, or somebody else is asking the same."""
+        key = call.purpose
         stored = self._cache.get(key)
         if stored is not None:
             self._ledger.reuse(stored, self._backend.price)
             return stored, True
-        reply, asked = await self._flights.run(key, lambda: self._ask(key, ask))
+        reply, asked = await self._flights.run(key, lambda: self._ask(call))
         if not asked:
             self._ledger.reuse(reply, self._backend.price)
         return reply, not asked
 
-    async def _ask(self, key: str, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def _ask(self, call: Call) -> Reply:
         await self.start()
-        async with self._slots:
-            try:
-                reply = await with_retries(
-                    ask,
-                    self._settings.policy,
-                    key,
-                    on_failure=lambda _: self._ledger.fail(),
-                    sleep=self._settings.sleep,
-                )
-            except AttemptError as error:
-                return self._failed(error)
+        try:
+            reply = await self._asking.ask(call)
+        except AttemptError as error:
+            return self._failed(error)
+        except BrokenCircuitError as error:
+            raise diagnose_broken(error.failure, error.why, self._settings.place) from None
         self._ledger.bill(reply, self._backend.price)
         if reply.cacheable:
-            await asyncio.to_thread(self._cache.put, key, self._settings.place.model, reply)
+            await asyncio.to_thread(self._cache.put, call.purpose, self._settings.place.model, reply)
         return reply
 
     def _failed(self, error: AttemptError) -> Reply:
@@ -198,6 +215,13 @@ class Client:
             raise diagnose(failure, self._settings.place) from None
         outcome = Outcome.REFUSED if failure.kind is FailureKind.REFUSED else Outcome.ERROR
         return Reply(outcome, error=failure.line, answered=False)
+
+    def _check_price(self) -> None:
+        place = self._settings.place
+        known = None not in {self._backend.price.input, self._backend.price.output}
+        self._traffic.budget.check_price(
+            known=known, endpoint=place.model, where=place.key("input_usd_per_mtok and output_usd_per_mtok")
+        )
 
     def _missing(self, what: str, hint: str) -> LLMError:
         place = self._settings.place

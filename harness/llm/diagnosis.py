@@ -11,7 +11,7 @@ from harness.llm.failures import Failure, FailureKind
 if TYPE_CHECKING:
     from harness.config.schema import LLMConfig
 
-__all__ = ["Place", "diagnose"]
+__all__ = ["Place", "diagnose", "diagnose_broken"]
 
 _PREFIX = {"explainer": "explainer.llm"}
 _SHOWN_MODELS = 5
@@ -43,6 +43,11 @@ class Place:
         return f"{_PREFIX.get(self.role, self.role)}.{name}"
 
     @property
+    def address(self) -> tuple[str | None, str, str | None]:
+        """Return what tells endpoints apart: roles of one address share its limits."""
+        return (self.api_base, self.model, self.api_key_env)
+
+    @property
     def endpoint(self) -> str:
         """Return what to call the endpoint in a sentence."""
         return self.api_base or f"the provider of {self.model}"
@@ -60,6 +65,13 @@ def diagnose(failure: Failure, place: Place) -> LLMError:
         FailureKind.MALFORMED: _no_api,
     }
     return known.get(failure.kind, _other)(failure, place)
+
+
+def diagnose_broken(failure: Failure, why: str, place: Place) -> LLMError:
+    """Return the error that ends a run because an endpoint answers with nothing but failures."""
+    error = diagnose(failure, place)
+    what = f"{place.endpoint} was given up, {why}; it says: {failure.line}"
+    return LLMError(what, where=error.where, hint=f"{error.hint}; the same command then goes on")
 
 
 def _unreachable(failure: Failure, place: Place) -> LLMError:

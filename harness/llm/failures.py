@@ -27,6 +27,7 @@ class FailureKind(StrEnum):
     RATE_LIMIT = "rate_limit"
     OVERLOADED = "overloaded"
     TIMEOUT = "timeout"
+    DEADLINE = "deadline"
     DROPPED = "dropped"
     MALFORMED = "malformed"
     NOT_FOUND = "not_found"

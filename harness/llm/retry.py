@@ -18,22 +18,31 @@ __all__ = ["RetryPolicy", "with_retries"]
 
 T = TypeVar("T")
 
+_EXCUSED = 4
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and after how long an attempt is repeated. Times are seconds.
 
     Attributes:
-        max_retries: Attempts after the first.
+        max_retries: Attempts after the first, not counting those made while the endpoint answered nobody.
+        deadline_s: Longest time for one call with all its attempts and waits.
         base_s: Longest wait before the first retry; doubles with each.
         cap_s: Longest wait at all, where the endpoint asks for none.
         retry_after_cap_s: Longest wait granted to an endpoint that asks for one.
     """
 
     max_retries: int = 4
+    deadline_s: float = 900.0
     base_s: float = 0.5
     cap_s: float = 30.0
     retry_after_cap_s: float = 120.0
+
+    @property
+    def most_attempts(self) -> int:
+        """Return how many attempts are made at most, whosever fault they are."""
+        return 1 + _EXCUSED * self.max_retries
 
     def delay(self, attempt: int, failure: Failure, jitter: float) -> float:
         """Return the wait in seconds after failed attempt number ``attempt`` (from 0).

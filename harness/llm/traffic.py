@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.llm.budget import Budget
+from harness.llm.estimator import TokenEstimator
+from harness.llm.gate import Gate, GateSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 __all__ = ["Traffic"]
 
@@ -16,3 +23,8 @@ class Traffic:
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
+        self._gates: dict[Hashable, tuple[Gate, TokenEstimator]] = {}
+
+    def gate(self, endpoint: Hashable, settings: GateSettings) -> tuple[Gate, TokenEstimator]:
+        """Return the gate of an endpoint and what was learnt of its tokens; its first role decides on its limits."""
+        return self._gates.setdefault(endpoint, (Gate(settings), TokenEstimator()))

@@ -1,0 +1,156 @@
+"""One call from the first attempt to an answer or to giving up: gate, budget, retries, deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.llm.budget import Cost
+from harness.llm.failures import RETRYABLE, AttemptError, Failure, FailureKind
+from harness.seeding import generator
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from harness.llm.backend import Reply
+    from harness.llm.budget import Budget
+    from harness.llm.estimator import TokenEstimator
+    from harness.llm.gate import Gate, Ticket
+    from harness.llm.price import Price
+    from harness.llm.retry import RetryPolicy
+
+__all__ = ["Asking", "Call"]
+
+_MAYBE_BILLED = frozenset({FailureKind.TIMEOUT, FailureKind.DROPPED, FailureKind.MALFORMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to be made.
+
+    Attributes:
+        attempt: Asks once; raises AttemptError if that fails.
+        purpose: Names the call; distinct calls wait distinct times.
+        prompt_bytes: Size of its prompt.
+        output_tokens: The most tokens its answer may have.
+    """
+
+    attempt: Callable[[], Awaitable[Reply]]
+    purpose: str
+    prompt_bytes: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How calls to one endpoint are made.
+
+    Attributes:
+        gate: The endpoint's gate.
+        estimator: What is known of its tokens.
+        budget: What the run may spend.
+        policy: How failed attempts are repeated.
+        price: What tokens cost there.
+        on_failure: Told of every failed attempt.
+        sleep: Waits between attempts; a fake clock in tests.
+        clock: Seconds, monotonic.
+    """
+
+    gate: Gate
+    estimator: TokenEstimator
+    budget: Budget
+    policy: RetryPolicy
+    price: Callable[[], Price]
+    on_failure: Callable[[Failure], None]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    async def ask(self, call: Call) -> Reply:
+        """Return the answer to ``call``.
+
+        A failed attempt counts against ``max_retries`` if the endpoint answered anybody since it was sent: then the
+        question is at fault, or bad luck. While it answers nobody, the endpoint is, and is given more time. Waiting for
+        the gate counts against nothing.
+
+        Raises:
+            AttemptError: The last failure, once attempts or time are spent, or at once if it is not retryable.
+            BrokenCircuitError: If the endpoint will not answer any more.
+            BudgetError: If the call could pass a limit.
+        """
+        begun: float | None = None
+        counted = 0
+        for number in range(self.policy.most_attempts):
+            ticket = await self.gate.admit(self._expected(call), first=number > 0)
+            begun = self.clock() if begun is None else begun
+            left_s = self.policy.deadline_s - (self.clock() - begun)
+            result = await self._attempt(call, ticket, left_s)
+            if not isinstance(result, Failure):
+                return result
+            if result.kind not in RETRYABLE or result.kind is FailureKind.DEADLINE:
+                raise AttemptError(result)
+            counted += self.gate.answers > ticket.answers
+            if counted > self.policy.max_retries or number + 1 == self.policy.most_attempts:
+                raise AttemptError(result)
+            jitter = float(generator(0, "llm", "retry", call.purpose, number).random())
+            wait_s = self.policy.delay(number, result, jitter)
+            if self.clock() - begun + wait_s > self.policy.deadline_s:
+                raise AttemptError(self._too_late(result, number + 1))
+            await self.sleep(wait_s)
+        message = "a policy without attempts"
+        raise ValueError(message)
+
+    async def _attempt(self, call: Call, ticket: Ticket, left_s: float) -> Reply | Failure:
+        reserved = self._most(call)
+        try:
+            await self.budget.reserve(reserved)
+        except BaseException:
+            self.gate.abandon(ticket)
+            raise
+        try:
+            async with asyncio.timeout(max(left_s, 0.0)):
+                reply = await call.attempt()
+        except AttemptError as error:
+            return self._failed(ticket, reserved, error.failure)
+        except TimeoutError:
+            message = f"no answer within the deadline of {self.policy.deadline_s:g} s"
+            return self._failed(ticket, reserved, Failure(FailureKind.DEADLINE, message))
+        except BaseException:
+            # Cancelled in flight: the endpoint may well have answered, and billed, what nobody heard.
+            self.gate.abandon(ticket)
+            self.budget.settle(reserved, reserved)
+            raise
+        spent = self._spent(call, reply)
+        self.gate.came_back(ticket, None, spent.tokens)
+        self.budget.settle(reserved, spent)
+        self.estimator.learn(call.prompt_bytes, reply.input_tokens)
+        return reply
+
+    def _failed(self, ticket: Ticket, reserved: Cost, failure: Failure) -> Failure:
+        self.on_failure(failure)
+        self.gate.came_back(ticket, failure)
+        # What was cut off on its way back was written, and may be billed; a budget counts it.
+        billed = failure.kind in _MAYBE_BILLED or failure.kind is FailureKind.DEADLINE
+        self.budget.settle(reserved, reserved if billed else Cost())
+        return failure
+
+    def _too_late(self, failure: Failure, attempts: int) -> Failure:
+        message = (
+            f"gave up after {attempts} attempts, near the deadline of {self.policy.deadline_s:g} s: {failure.line}"
+        )
+        return Failure(failure.kind, message, failure.status)
+
+    def _expected(self, call: Call) -> int:
+        return self.estimator.expected(call.prompt_bytes) + call.output_tokens
+
+    def _most(self, call: Call) -> Cost:
+        tokens = self.estimator.at_most(call.prompt_bytes)
+        return Cost(tokens + call.output_tokens, self.price().usd(tokens, call.output_tokens))
+
+    def _spent(self, call: Call, reply: Reply) -> Cost:
+        known = reply.input_tokens is not None
+        tokens_in = reply.input_tokens if known else self.estimator.at_most(call.prompt_bytes)
+        tokens_out = reply.output_tokens if reply.output_tokens is not None else call.output_tokens
+        usd = self.price().usd(tokens_in, tokens_out, reply.cached_input_tokens)
+        return Cost((tokens_in or 0) + tokens_out, usd)
