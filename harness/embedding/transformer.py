@@ -10,9 +10,9 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
+from harness.checkpoints.quiet import quiet_transformers
 from harness.errors import SubjectError
 from harness.materials.checkpoint import open_checkpoint
-from harness.subjects.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,17 +9,15 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.errors import SubjectError, UnknownNameError
-from harness.materials.checkpoint import Checkpoint, open_checkpoint
-from harness.materials.digests import path_digest
+from harness.checkpoints.placement import checked_dtype, torch_device, torch_dtype
+from harness.checkpoints.plain import plain_checkpoint
+from harness.checkpoints.quiet import quiet_transformers
+from harness.errors import SubjectError
 from harness.materials.errors import MissingMaterialError
-from harness.materials.store import is_published
 from harness.progress import SILENT
 from harness.subjects.architecture import text_config
-from harness.subjects.gguf import convert_gguf, converted_folder, is_gguf
 from harness.subjects.hooks import read_hidden_states
 from harness.subjects.identity import model_identity_of
-from harness.subjects.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,13 +26,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from harness.config.schema import ModelConfig
+    from harness.materials.checkpoint import Checkpoint
     from harness.progress import Progress
     from harness.subjects.protocol import Hookpoint
 
 __all__ = ["SubjectModel", "load_model", "load_tokenizer", "model_identity", "require_bos"]
 
-_DTYPES = ("bfloat16", "float16", "float32")
-_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_DTYPE_KEY = "subject.model.dtype"
+_DEVICE_KEY = "subject.model.device"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +90,11 @@ def load_model(config: ModelConfig, cache: Path, progress: Progress = SILENT) ->
         progress: Where fetching and converting are shown.
 
     Raises:
-        SubjectError: If it does not exist, is no causal language model, or the device is not there.
-        MaterialError: If a material cannot be fetched or has another digest.
-        UnknownNameError: If the type or the device is unknown.
+        SubjectError: If it does not exist or is no causal language model.
+        MaterialError: If a material cannot be fetched or converted, has another digest, or is no model.
+        ConfigError: If the type or the device is unknown, or the device is not there.
     """
-    device, dtype = _device(config.device), _dtype(config.dtype)
+    device, dtype = torch_device(config.device, _DEVICE_KEY), torch_dtype(config.dtype, _DTYPE_KEY)
     checkpoint = _open(config, cache, progress)
     tokenizer = _tokenizer(config, checkpoint)
     try:
@@ -129,7 +128,7 @@ def model_identity(config: ModelConfig, cache: Path) -> dict[str, Any]:  # noqa:
         SubjectError: If the model does not exist.
         UnknownNameError: If the type is unknown.
     """
-    _dtype(config.dtype)
+    checked_dtype(config.dtype, _DTYPE_KEY)
     try:
         return model_identity_of(config)
     except MissingMaterialError as error:
@@ -149,21 +148,11 @@ def require_bos(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def _open(config: ModelConfig, cache: Path, progress: Progress) -> Checkpoint:
-    if config.sha256 is not None:
-        converted = converted_folder(config.sha256.strip().lower(), _checked_dtype(config.dtype), cache)
-        if is_published(converted):
-            return Checkpoint(str(converted))
+    dtype = checked_dtype(config.dtype, _DTYPE_KEY)
     try:
-        checkpoint = open_checkpoint(config.path, config.revision, config.sha256, cache=cache, progress=progress)
+        return plain_checkpoint(config.path, config.revision, config.sha256, dtype, cache=cache, progress=progress)
     except MissingMaterialError as error:
         raise _missing(config, error) from error
-    local = checkpoint.local
-    if local is None or local.is_dir():
-        return checkpoint
-    if not is_gguf(local):
-        hint = "give a hub id, a folder with config.json, or a .gguf file"
-        raise SubjectError("neither a model folder nor a GGUF file", where=config.path, hint=hint)
-    return Checkpoint(str(convert_gguf(local, path_digest(local), _checked_dtype(config.dtype), cache, progress)))
 
 
 def _tokenizer(config: ModelConfig, checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
@@ -191,27 +180,3 @@ def _load_error(config: ModelConfig, error: Exception) -> SubjectError:
     elif "Unrecognized configuration class" in str(error):
         reason = "not a causal language model"
     return SubjectError(f"the subject model cannot be loaded: {reason}", where=config.path, hint=hint)
-
-
-def _checked_dtype(name: str) -> str:
-    if name not in _DTYPES:
-        raise UnknownNameError("dtype", name, _DTYPES, where="subject.model.dtype")
-    return name
-
-
-def _dtype(name: str) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, _checked_dtype(name))
-    return dtype
-
-
-def _device(name: str) -> torch.device:
-    kind, _, index = name.partition(":")
-    if kind not in _DEVICES or (index and not index.isdigit()):
-        raise UnknownNameError("device", name, _DEVICES, where="subject.model.device")
-    backend = getattr(torch, kind)
-    n_devices = 1 if kind == "cpu" else backend.device_count() if backend.is_available() else 0
-    if int(index or 0) >= n_devices:
-        raise SubjectError(
-            f"device '{name}' is not there ({n_devices} of its kind)", hint="set subject.model.device=cpu"
-        )
-    return torch.device(name)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness.config.schema import ModelConfig
-from harness.errors import MaterialError, SubjectError, UnknownNameError
+from harness.errors import ConfigError, MaterialError, SubjectError, UnknownNameError
 from harness.subjects.hooks import read_hidden_states
 from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
 from harness.subjects.protocol import Hookpoint
@@ -70,7 +70,7 @@ def test_unknown_types_and_devices(saved_model: Path, tmp_path: Path) -> None:
         load_model(config(saved_model, dtype="bfloat6"), tmp_path)
     with pytest.raises(UnknownNameError, match="did you mean cuda"):
         load_model(config(saved_model, device="cudo"), tmp_path)
-    with pytest.raises(SubjectError, match="device 'cuda:99' is not there"):
+    with pytest.raises(ConfigError, match="device 'cuda:99' is not there"):
         load_model(config(saved_model, device="cuda:99"), tmp_path)
 
 
@@ -81,13 +81,13 @@ def test_a_digest_that_differs(saved_model: Path, tmp_path: Path) -> None:
 
 def test_files_that_are_no_model(saved_model: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(SubjectError, match="neither a model folder nor a GGUF file"):
+    with pytest.raises(MaterialError, match="neither a model folder nor a GGUF file"):
         load_model(config(tmp_path / "notes.txt"), tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(SubjectError, match="cannot be loaded"):
         load_model(config(tmp_path / "empty"), tmp_path)
     (tmp_path / "torn.gguf").write_bytes(b"GGUF" + b"\0" * 40)
-    with pytest.raises(SubjectError, match="cannot be converted"):
+    with pytest.raises(MaterialError, match="cannot be converted"):
         load_model(config(tmp_path / "torn.gguf"), tmp_path)
     assert not list((tmp_path / "models").glob("*/"))
     (saved_model / "model.safetensors").write_bytes(b"torn")

@@ -14,10 +14,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from harness.errors import SubjectError
+from harness.checkpoints.quiet import quiet_transformers
+from harness.errors import MaterialError
 from harness.materials.store import publish_folder
 from harness.progress import SILENT
-from harness.subjects.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def convert_gguf(gguf: Path, sha256: str, dtype: str, cache: Path, progress: Pro
         progress: Told when a conversion begins.
 
     Raises:
-        SubjectError: If the file cannot be read as a causal language model.
+        MaterialError: If the file cannot be read as a causal language model.
     """
     target = converted_folder(sha256, dtype, cache)
 
@@ -64,7 +64,7 @@ def convert_gguf(gguf: Path, sha256: str, dtype: str, cache: Path, progress: Pro
                 _convert(gguf, folder, getattr(torch, dtype))
         except (KeyError, ValueError, ImportError, NotImplementedError, RuntimeError) as error:
             message = f"cannot be converted: {error}"
-            raise SubjectError(message, where=str(gguf), hint="use a GGUF of a causal language model") from error
+            raise MaterialError(message, where=str(gguf), hint="use a GGUF of a causal language model") from error
 
     publish_folder(target, kind="model", identity={"gguf_sha256": sha256, "dtype": dtype}, build=build)
     return target
@@ -85,7 +85,7 @@ def _convert(gguf: Path, folder: Path, dtype: torch.dtype) -> None:
     missing = set(loaded.missing_keys) - set(model.all_tied_weights_keys)
     if missing or loaded.unexpected_keys:
         names = ", ".join(sorted([*missing, *loaded.unexpected_keys])[:4])
-        raise SubjectError(f"its tensors do not fit the architecture: {names}", where=str(gguf))
+        raise MaterialError(f"its tensors do not fit the architecture: {names}", where=str(gguf))
     model.tie_weights()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

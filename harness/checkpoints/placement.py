@@ -1,0 +1,50 @@
+"""The type and the device of a model's weights, by the names a configuration gives them."""
+
+from __future__ import annotations
+
+import torch
+
+from harness.errors import ConfigError, UnknownNameError
+
+__all__ = ["DEVICES", "DTYPES", "checked_dtype", "torch_device", "torch_dtype"]
+
+DTYPES = ("bfloat16", "float16", "float32")
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+def checked_dtype(name: str, where: str) -> str:
+    """Return ``name`` if it is the name of a type that weights may have.
+
+    Raises:
+        UnknownNameError: If it is not; ``where`` is the config key it names.
+    """
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", name, DTYPES, where=where)
+    return name
+
+
+def torch_dtype(name: str, where: str) -> torch.dtype:
+    """Return the type called ``name``.
+
+    Raises:
+        UnknownNameError: If there is none; ``where`` is the config key it names.
+    """
+    dtype: torch.dtype = getattr(torch, checked_dtype(name, where))
+    return dtype
+
+
+def torch_device(name: str, where: str) -> torch.device:
+    """Return the device called ``name``: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
+
+    Raises:
+        UnknownNameError: If there is no such kind; ``where`` is the config key it names.
+        ConfigError: If this machine has none of that kind and number.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in DEVICES or (index and not index.isdigit()):
+        raise UnknownNameError("device", name, DEVICES, where=where)
+    backend = getattr(torch, kind)
+    n_devices = 1 if kind == "cpu" else backend.device_count() if backend.is_available() else 0
+    if int(index or 0) >= n_devices:
+        raise ConfigError(f"device '{name}' is not there ({n_devices} of its kind)", where=where, hint=f"{where}=cpu")
+    return torch.device(name)
