@@ -70,9 +70,8 @@ class Asking:
     async def ask(self, call: Call) -> Reply:
         """Return the answer to ``call``.
 
-        A failed attempt counts against ``max_retries`` if the endpoint answered anybody since it was sent: then the
-        question is at fault, or bad luck. While it answers nobody, the endpoint is, and is given more time. Waiting for
-        the gate counts against nothing.
+        A failed attempt counts against ``max_retries`` unless the endpoint was stalled, answering nobody: then the
+        fault is not the question's, and the endpoint is given more time. Waiting for the gate counts against nothing.
 
         Raises:
             AttemptError: The last failure, once attempts or time are spent, or at once if it is not retryable.
@@ -90,7 +89,7 @@ class Asking:
                 return result
             if result.kind not in RETRYABLE or result.kind is FailureKind.DEADLINE:
                 raise AttemptError(result)
-            counted += self.gate.answers > ticket.answers
+            counted += not ticket.stalled
             if counted > self.policy.max_retries or number + 1 == self.policy.most_attempts:
                 raise AttemptError(result)
             jitter = float(generator(0, "llm", "retry", call.purpose, number).random())

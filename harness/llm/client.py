@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.llm.backend import Backend
     from harness.llm.cache import AnswerCache
     from harness.llm.diagnosis import Place
+    from harness.llm.endpoint_memory import EndpointMemory
     from harness.llm.facts import StatedFacts
     from harness.llm.gate import GateSettings
     from harness.llm.protocol import Capabilities, CompletionRequest, PromptLogprobsRequest, Spending
@@ -44,6 +45,7 @@ class ClientSettings:
         identity: What names the model in records.
         key_fields: Everything about the endpoint that can change an answer; part of every cache key.
         stated: What the configuration says the endpoint can do.
+        memory: What was found out about it before, and where that is kept; None if it is not.
         gate: How hard the endpoint may be asked.
         policy: How failed attempts are repeated.
         seed: Sampling seed of requests that bring none.
@@ -57,6 +59,7 @@ class ClientSettings:
     gate: GateSettings
     policy: RetryPolicy
     seed: int | None = None
+    memory: EndpointMemory | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -91,7 +94,8 @@ class Client:
         )
         self._starting = asyncio.Lock()
         self._started = False
-        self._facts = settings.stated.over(EndpointFacts())
+        self._known = None if settings.memory is None else settings.memory.recall()
+        self._facts = self._known or settings.stated.over(EndpointFacts())
 
     @property
     def role(self) -> str:
@@ -113,6 +117,11 @@ class Client:
         """Return what this role has spent so far in this process."""
         return self._ledger.spending
 
+    @property
+    def price_facts(self) -> Mapping[str, Any]:
+        """Return what tokens cost, per million, and where that is from; final once started."""
+        return self._backend.price.facts()
+
     async def start(self) -> None:
         """Check that the endpoint answers, the key is accepted and the model is known; idempotent.
 
@@ -133,9 +142,12 @@ class Client:
                     on_failure=lambda _: self._ledger.fail(),
                     sleep=self._settings.sleep,
                 )
-                self._facts = await self._backend.learn(self._settings.stated)
+                self._facts = self._known or await self._backend.learn(self._settings.stated)
             except AttemptError as error:
                 raise diagnose(error.failure, self._settings.place) from None
+            if self._known is None and self._settings.memory is not None:
+                self._settings.memory.remember(self._facts)
+            self._known = self._facts
             self._backend.adopt(self._facts)
             self._check_price()
             self._started = True
@@ -146,10 +158,11 @@ class Client:
         Raises:
             LLMError: For what no retry or other question can mend, or log-probabilities the endpoint does not give.
         """
+        await self._know()
         if request.top_logprobs and not self.capabilities.logprobs:
             raise self._missing("reports no token log-probabilities", "set {logprobs}=true if it can")
         seed = effective_seed(request, self._settings.seed)
-        key = completion_key(self._settings.key_fields, request, seed)
+        key = completion_key(self._key_fields(), request, seed)
         call = Call(lambda: self._backend.complete(request, seed), key, request_bytes(request), request.max_tokens)
         reply, cached = await self._answer(call)
         return Completion(
@@ -168,10 +181,11 @@ class Client:
         Raises:
             LLMError: As ``complete``; also if the endpoint cannot report them.
         """
+        await self._know()
         if not self.capabilities.prompt_logprobs:
             hint = "use a server with echoed log-probabilities (vLLM) and {prompt_logprobs}=true"
             raise self._missing("reports no log-probabilities of prompt tokens", hint)
-        key = prompt_key(self._settings.key_fields, request)
+        key = prompt_key(self._key_fields(), request)
         call = Call(lambda: self._backend.prompt_logprobs(request), key, request_bytes(request), 1)
         reply, cached = await self._answer(call)
         usage = usage_of(reply, self._backend.price)
@@ -183,6 +197,14 @@ class Client:
             self._started = False
             await self._backend.close()
             self._cache.close()
+
+    async def _know(self) -> None:
+        """Start if what the endpoint can do is neither stated nor remembered: without it there is no cache key."""
+        if self._known is None and not self._settings.stated.complete:
+            await self.start()
+
+    def _key_fields(self) -> dict[str, Any]:
+        return {**self._settings.key_fields, "wire": self._facts.wire_fields}
 
     async def _answer(self, call: Call) -> tuple[Reply, bool]:
         """Return the answer and whether it cost nothing: it was stored, or somebody else is asking the same."""
@@ -218,9 +240,8 @@ class Client:
 
     def _check_price(self) -> None:
         place = self._settings.place
-        known = None not in {self._backend.price.input, self._backend.price.output}
         self._traffic.budget.check_price(
-            known=known, endpoint=place.model, where=place.key("input_usd_per_mtok and output_usd_per_mtok")
+            known=self._backend.price.known, endpoint=place.model, where=place.key("input_usd_per_mtok and output_usd_per_mtok")
         )
 
     def _missing(self, what: str, hint: str) -> LLMError:

@@ -39,11 +39,17 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Leave to send one request. ``tokens`` is what it was counted as."""
+    """Leave to send one request.
+
+    Attributes:
+        epoch: The pace's epoch it belongs to.
+        tokens: What it was counted as.
+        stalled: Whether the endpoint had answered nothing but errors of late, so that this one tries it out.
+    """
 
     epoch: int
-    answers: int
     tokens: int
+    stalled: bool
 
 
 class BrokenCircuitError(Exception):
@@ -81,7 +87,6 @@ class Gate:
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self.answers = 0
 
     @property
     def limit(self) -> int:
@@ -126,7 +131,6 @@ class Gate:
             self._breaker.succeeded()
         else:
             self._breaker.failed(failure, now)
-        self.answers += signal is Signal.WELL
         used = tokens if tokens is not None else 0 if signal is Signal.CONGESTED else ticket.tokens
         self._tokens.take(used - ticket.tokens, now)
         if self._breaker.tripped is not None:
@@ -172,7 +176,7 @@ class Gate:
             self._in_flight += 1
             self._requests.take(1, now)
             self._tokens.take(tokens, now)
-            waiter.set_result(Ticket(self._pace.sent(self._in_flight), self.answers, tokens))
+            waiter.set_result(Ticket(self._pace.sent(self._in_flight), tokens, self._pace.stalled))
 
     def _pump_at(self, when: float) -> None:
         if self._timer is not None:

@@ -6,6 +6,9 @@ all ``InternalServerError`` 500), so the chain of causes is what is read.
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from harness.llm.failures import Failure, FailureKind, brief, kind_of_status
@@ -112,7 +115,7 @@ def _said(error: BaseException) -> str:
 
 
 def _retry_after(chain: list[BaseException]) -> float | None:
-    """Return the seconds of a Retry-After header; dates are ignored, the usual back-off applies to them."""
+    """Return the seconds a Retry-After header asks for, as a number or as a date."""
     for item in chain:
         for headers in (getattr(item, "litellm_response_headers", None), getattr(item, "headers", None)):
             value = _header(headers, "retry-after-ms")
@@ -126,7 +129,21 @@ def _retry_after(chain: list[BaseException]) -> float | None:
 
 def _header(headers: object, name: str) -> float | None:
     get = getattr(headers, "get", None)
-    try:
-        return float(get(name)) if callable(get) else None
-    except (TypeError, ValueError):
+    value = get(name) if callable(get) else None
+    if not isinstance(value, str):
         return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        return _seconds_until(value)
+    return seconds if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        when = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())

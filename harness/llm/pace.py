@@ -60,7 +60,7 @@ class Pace:
         self._ceiling = ceiling
         self._window = float(min(_START, ceiling))
         self._ramping = True
-        self._raised_at: float | None = None
+        self._raise_at: float | None = None
         self._round = 0
         self._most_in_round = 0
         self._strikes = 0
@@ -96,12 +96,12 @@ class Pace:
         """
         if not self._ramping or self._window >= self._ceiling or self.stalled:
             return None
-        if self._raised_at is None:
-            self._raised_at = now
-        if now - self._raised_at >= _RAMP_S:
-            self._raised_at = now
+        if self._raise_at is None:
+            self._raise_at = now + _RAMP_S
+        if now >= self._raise_at:
+            self._raise_at = now + _RAMP_S
             self._window = min(2 * self._window, self._ceiling)
-        return self._raised_at + _RAMP_S if self._window < self._ceiling else None
+        return self._raise_at if self._window < self._ceiling else None
 
     def sent(self, in_flight: int) -> int:
         """Note that a request goes out as the ``in_flight``-th; return the epoch it belongs to."""

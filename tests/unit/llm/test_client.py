@@ -10,9 +10,11 @@ from harness.llm.backend import Reply
 from harness.llm.cache import AnswerCache
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
+from harness.llm.facts import EndpointFacts, StatedFacts
 from harness.llm.failures import AttemptError, Failure, FailureKind
+from harness.llm.gate import GateSettings
 from harness.llm.price import Price
-from harness.llm.protocol import Capabilities, CompletionRequest, Message, PromptLogprobsRequest
+from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest
 from harness.llm.retry import RetryPolicy
 from harness.outcome import Outcome
 
@@ -41,6 +43,12 @@ class Scripted:
         if self.checking is not None:
             raise AttemptError(self.checking)
 
+    async def learn(self, stated: StatedFacts) -> EndpointFacts:
+        return stated.over(EndpointFacts())
+
+    def adopt(self, facts: EndpointFacts) -> None:
+        self.adopted = facts
+
     async def complete(self, _request: CompletionRequest, seed: int | None) -> Reply:
         self.seeds.append(seed)
         self.now += 1
@@ -68,8 +76,8 @@ def client(backend: Scripted, folder: Path, **changes: Any) -> Client:
         "place": Place("judge", "openai/m", "http://a/v1", None),
         "identity": {"model": "m"},
         "key_fields": {"model": "m"},
-        "capabilities": Capabilities(json_schema=True, choices=True, logprobs=True, prompt_logprobs=True),
-        "concurrency": 4,
+        "stated": StatedFacts(logprobs=True, prompt_logprobs=True),
+        "gate": GateSettings(ceiling=4),
         "policy": RetryPolicy(max_retries=2),
         "sleep": no_wait,
     }

@@ -52,7 +52,17 @@ def test_a_stated_price_is_per_million() -> None:
     ],
 )
 def test_the_table_is_not_asked_for_namesakes(model: str, price: Price) -> None:
-    assert table_price(model, TABLE) == price
+    found = table_price(model, TABLE)
+    assert (found.input, found.output) == (price.input, price.output)
+    assert (found.source == "litellm table") == (found.table_sha256 is not None) == found.known
+
+
+def test_a_price_says_where_it_is_from_in_dollars_per_million() -> None:
+    facts = table_price("gpt-x", TABLE).facts()
+    assert (facts["input_usd_per_mtok"], facts["source"]) == (1.0, "litellm table")
+    assert facts["table_sha256"] != table_price("gpt-x", {**TABLE, "other": {}}).table_sha256
+    assert UNKNOWN.facts()["input_usd_per_mtok"] is None
+    assert FREE.facts()["output_usd_per_mtok"] == 0.0
 
 
 def test_a_ledger_bills_the_discount_and_records_the_list_price() -> None:

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import BudgetError
+from harness.llm.asking import Asking, Call
+from harness.llm.backend import Reply
+from harness.llm.budget import Budget
+from harness.llm.estimator import TokenEstimator
+from harness.llm.failures import AttemptError, Failure, FailureKind
+from harness.llm.gate import BrokenCircuitError, Gate, GateSettings
+from harness.llm.price import Price
+from harness.llm.retry import RetryPolicy
+from harness.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+YES = Reply(Outcome.OK, text="Yes", input_tokens=40, output_tokens=1)
+ILL = Failure(FailureKind.OVERLOADED, "boom", 500)
+BAD = Failure(FailureKind.BAD_REQUEST, "no", 400)
+LIMIT = Failure(FailureKind.RATE_LIMIT, "slow down", 429)
+
+
+class Script:
+    def __init__(self, *script: Reply | Failure) -> None:
+        self.script = list(script)
+        self.asked = 0
+
+    async def __call__(self) -> Reply:
+        self.asked += 1
+        answer = self.script.pop(0) if self.script else YES
+        if isinstance(answer, Failure):
+            raise AttemptError(answer)
+        return answer
+
+
+def asking(**changes: Any) -> Asking:
+    async def no_wait(_seconds: float) -> None:
+        return None
+
+    fields: dict[str, Any] = {
+        "gate": Gate(GateSettings(ceiling=4)),
+        "estimator": TokenEstimator(),
+        "budget": Budget(),
+        "policy": RetryPolicy(max_retries=2),
+        "price": lambda: Price(1e-6, 1e-6),
+        "on_failure": lambda _: None,
+        "sleep": no_wait,
+    }
+    return Asking(**{**fields, **changes})
+
+
+def call(attempt: Callable[[], Awaitable[Reply]], size: int = 100) -> Call:
+    return Call(attempt, "p", size, 1)
+
+
+async def test_bad_luck_is_repeated_and_bounded() -> None:
+    lucky, unlucky = Script(ILL, ILL, YES), Script(*[ILL] * 9)
+    asks = asking()
+    assert await asks.ask(call(lucky)) is YES
+    with pytest.raises(AttemptError):
+        await asks.ask(call(unlucky))
+    assert (lucky.asked, unlucky.asked) == (3, 3)
+
+
+async def test_no_retries_means_one_attempt() -> None:
+    script = Script(LIMIT)
+    with pytest.raises(AttemptError):
+        await asking(policy=RetryPolicy(max_retries=0)).ask(call(script))
+    assert script.asked == 1
+
+
+async def test_an_outage_does_not_use_up_the_retries_of_a_question() -> None:
+    asks = asking(policy=RetryPolicy(max_retries=4))
+    script = Script(*[ILL] * 7, YES)
+    assert await asks.ask(call(script)) is YES
+    assert script.asked == 8
+
+
+async def test_a_hopeless_question_is_asked_once() -> None:
+    script = Script(BAD)
+    with pytest.raises(AttemptError) as caught:
+        await asking().ask(call(script))
+    assert (caught.value.failure, script.asked) == (BAD, 1)
+
+
+async def test_the_deadline_bounds_attempts_and_waits_together() -> None:
+    script = Script(*[Failure(FailureKind.RATE_LIMIT, "wait", 429, 60.0)] * 9)
+    with pytest.raises(AttemptError, match="gave up after 1 attempts, near the deadline of 5 s"):
+        await asking(policy=RetryPolicy(max_retries=4, deadline_s=5.0)).ask(call(script))
+
+
+async def test_an_attempt_that_hangs_is_cut_at_the_deadline() -> None:
+    async def hang() -> Reply:
+        await asyncio.sleep(60)
+        return YES
+
+    asks = asking(policy=RetryPolicy(deadline_s=0.1))
+    with pytest.raises(AttemptError) as caught:
+        await asks.ask(call(hang))
+    assert caught.value.failure.kind is FailureKind.DEADLINE
+    assert asks.gate.in_flight == 0
+
+
+async def test_twenty_identical_refusals_stop_everything() -> None:
+    asks = asking()
+    for _ in range(20):
+        with pytest.raises(AttemptError):
+            await asks.ask(call(Script(BAD)))
+    untouched = Script()
+    with pytest.raises(BrokenCircuitError):
+        await asks.ask(call(untouched))
+    assert untouched.asked == 0
+
+
+async def test_a_budget_is_never_passed_and_its_place_at_the_gate_is_given_back() -> None:
+    asks = asking(budget=Budget(tokens=250))
+    assert await asks.ask(call(Script())) is YES  # 41 tokens
+    assert await asks.ask(call(Script())) is YES  # bounded now by what was counted
+    script = Script()
+    with pytest.raises(BudgetError):
+        await asks.ask(call(script, size=10_000))
+    assert (script.asked, asks.gate.in_flight) == (0, 0)
+
+
+async def test_what_may_have_been_billed_counts_against_the_budget() -> None:
+    cut = Failure(FailureKind.DROPPED, "cut")
+    budget = Budget(tokens=400)
+    with pytest.raises(BudgetError, match=r"330 of 400"):
+        await asking(budget=budget).ask(call(Script(cut, cut, cut)))
+    refused = Budget(tokens=400)
+    assert await asking(budget=refused).ask(call(Script(ILL, ILL))) is YES
+
+
+async def test_a_cancelled_call_leaves_no_place_taken() -> None:
+    async def hang() -> Reply:
+        await asyncio.sleep(60)
+        return YES
+
+    asks = asking()
+    task = asyncio.ensure_future(asks.ask(call(hang)))
+    await asyncio.sleep(0.01)
+    assert asks.gate.in_flight == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asks.gate.in_flight == 0
