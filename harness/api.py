@@ -74,6 +74,7 @@ from harness.scoring.classification import (
     graded_auroc,
 )
 from harness.scoring.concurrency import gather_in_order
+from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
 from harness.scoring.judged import judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
@@ -139,6 +140,7 @@ __all__ = [
     "Metrics",
     "Need",
     "Outcome",
+    "ParsedJSON",
     "ParsedList",
     "PluginError",
     "PromptLogprobs",
@@ -165,6 +167,8 @@ __all__ = [
     "UnknownNameError",
     "Usage",
     "UserError",
+    "as_flag",
+    "as_number",
     "auroc",
     "breakdown",
     "canonical_json",
@@ -183,6 +187,7 @@ __all__ = [
     "judged_score",
     "parse_choice",
     "parse_flags",
+    "parse_json",
     "plain",
     "text_sha256",
 ]

@@ -37,10 +37,15 @@ class EndpointFacts:
     context_tokens: int | None = None
 
     @property
+    def wire_fields(self) -> dict[str, str]:
+        """Return plain data of what changes how a question is put, and with that its answer: part of cache keys."""
+        return {"choices": self.choices.value, "structured": self.structured.value}
+
+    @property
     def capabilities(self) -> Capabilities:
         """Return what scorers and explainers are told of it."""
         return Capabilities(
-            json_schema=self.structured in {StructuredMode.JSON_SCHEMA, StructuredMode.GRAMMAR},
+            json_schema=self.structured not in {StructuredMode.JSON_OBJECT, StructuredMode.NONE},
             choices=self.choices is not ChoiceMode.NONE,
             logprobs=self.logprobs,
             prompt_logprobs=self.prompt_logprobs,

@@ -32,7 +32,10 @@ def completion_key(endpoint: Mapping[str, Any], request: CompletionRequest, seed
         request: The question.
         seed: The seed really sent.
     """
-    return _key("completion", endpoint, {**plain(request), "seed": seed})
+    fields = {**plain(request), "seed": seed}
+    # Says where the provider may cut its prompt cache, and changes no answer.
+    del fields["shared_prefix"]
+    return _key("completion", endpoint, fields)
 
 
 def prompt_key(endpoint: Mapping[str, Any], request: PromptLogprobsRequest) -> str:

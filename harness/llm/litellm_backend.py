@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.llm.facts import EndpointFacts
+from harness.llm.context_length import context_in_table, server_context
 from harness.llm.failures import AttemptError, Failure, FailureKind
+from harness.llm.hosted import hosted_facts, wants_cache_marks
 from harness.llm.listing import list_models
 from harness.llm.litellm_failures import classify
 from harness.llm.price import UNKNOWN, Price, table_price
+from harness.llm.probe import Questions, learn_facts, learn_seeds
 from harness.llm.protocol import CompletionRequest, Message
 from harness.llm.reply import parse_chat, parse_prompt_logprobs
 from harness.llm.wire import WireFormat, chat_params, prompt_params
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from harness.llm.backend import Reply
-    from harness.llm.facts import StatedFacts
+    from harness.llm.facts import EndpointFacts, StatedFacts
     from harness.llm.protocol import PromptLogprobsRequest
 
 __all__ = ["Endpoint", "LitellmBackend"]
@@ -32,6 +34,7 @@ __all__ = ["Endpoint", "LitellmBackend"]
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LISTING = frozenset({"openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy", "text-completion-openai"})
 _PROBE_TIMEOUT_S = 30.0
+_CACHE_MARKS = {"on": True, "off": False}
 _PROBE = CompletionRequest((Message("user", "Say yes."),), max_tokens=1)
 # A question refused on its merits shows that URL, key and model are right.
 _ANSWERS_ANYWAY = frozenset(
@@ -50,6 +53,7 @@ class Endpoint:
         connections: How many requests may be open at once.
         wire: What it understands beyond the common parameters.
         price: The stated price, or None to look it up in litellm's table.
+        prompt_cache: ``on`` or ``off`` for marks for the provider's prompt cache; ``auto`` where it wants them.
     """
 
     model: str
@@ -58,6 +62,7 @@ class Endpoint:
     connections: int = 8
     wire: WireFormat = field(default_factory=WireFormat)
     price: Price | None = None
+    prompt_cache: str = "auto"
 
     @property
     def provider(self) -> str:
@@ -98,6 +103,10 @@ class LitellmBackend:
         if self._litellm is None:
             self._api_key = self._read_key()
             self._litellm = await asyncio.to_thread(_load_litellm)
+            marks = _CACHE_MARKS.get(self._endpoint.prompt_cache)
+            if marks is None:
+                marks = wants_cache_marks(self._litellm, self._endpoint.model)
+            self._endpoint = replace(self._endpoint, wire=replace(self._endpoint.wire, prompt_cache=marks))
             if self._price is None:
                 self._price = table_price(self._endpoint.model, self._litellm.model_cost)
             self._open_client()
@@ -121,8 +130,23 @@ class LitellmBackend:
             raise
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
-        """Return what the endpoint can do."""
-        return stated.over(EndpointFacts())
+        """Return what the endpoint can do, asking it for what is not stated and not denied by litellm's tables."""
+        endpoint = self._endpoint
+        if endpoint.api_base is not None and endpoint.provider in _LISTING:
+            wait_s = min(endpoint.timeout_s, _PROBE_TIMEOUT_S)
+            facts = await learn_facts(self._questions(), stated)
+            context = await server_context(self._http, endpoint.api_base, self._api_key, endpoint.name, wait_s)
+        else:
+            facts = await learn_facts(self._questions(), hosted_facts(self._litellm, endpoint.model, stated))
+            context = context_in_table(self._litellm.model_cost, endpoint.model)
+        return replace(facts, context_tokens=context)
+
+    async def learn_seeds(self) -> bool | None:
+        """Return whether sampled answers follow their seed, by asking; None where they do not vary."""
+        return await learn_seeds(self._questions())
+
+    def _questions(self) -> Questions:
+        return Questions(self._complete, self._prompt_logprobs, self._endpoint.wire.extra_body)
 
     def adopt(self, facts: EndpointFacts) -> None:
         """Ask from now on in the way ``facts`` allow."""
@@ -131,13 +155,19 @@ class LitellmBackend:
 
     async def complete(self, request: CompletionRequest, seed: int | None) -> Reply:
         """Return the answer to ``request``."""
-        params = chat_params(request, self._endpoint.wire, seed)
-        body = await self._call(lambda: self._litellm.acompletion(**self._common(), **params))
-        return parse_chat(body, short_answer=request.max_tokens == 1 or bool(request.choices))
+        return await self._complete(request, self._endpoint.wire, seed)
 
     async def prompt_logprobs(self, request: PromptLogprobsRequest) -> Reply:
         """Return the prompt's token log-probabilities, by an echoed text completion."""
-        params = prompt_params(request, self._endpoint.wire)
+        return await self._prompt_logprobs(request, self._endpoint.wire)
+
+    async def _complete(self, request: CompletionRequest, wire: WireFormat, seed: int | None) -> Reply:
+        params = chat_params(request, wire, seed)
+        body = await self._call(lambda: self._litellm.acompletion(**self._common(), **params))
+        return parse_chat(body, short_answer=request.max_tokens == 1 or bool(request.choices))
+
+    async def _prompt_logprobs(self, request: PromptLogprobsRequest, wire: WireFormat) -> Reply:
+        params = prompt_params(request, wire)
         body = await self._call(lambda: self._litellm.atext_completion(**self._common(), **params))
         return parse_prompt_logprobs(body)
 

@@ -11,16 +11,21 @@ from harness.errors import LLMError
 from harness.identity import plain
 from harness.llm.cache import AnswerCache
 from harness.llm.checks import check_llm, endpoint_url
+from harness.llm.checkpoint_model import CheckpointModel
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
+from harness.llm.endpoint_memory import EndpointMemory
 from harness.llm.facts import stated_facts
 from harness.llm.gate import GateSettings
 from harness.llm.litellm_backend import Endpoint, LitellmBackend
 from harness.llm.local import NUMERICS_VERSION, LocalBackend, LocalModel
 from harness.llm.price import configured_price
 from harness.llm.retry import RetryPolicy
+from harness.llm.transformers_backend import TransformersBackend, transformers_key_fields
+from harness.llm.vllm_backend import VllmBackend, vllm_key_fields
 from harness.llm.wire import WireFormat
 from harness.materials import material_identity
+from harness.materials.checkpoint import checkpoint_identity
 from harness.progress import SILENT
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from harness.llm.traffic import Traffic
     from harness.progress import Progress
 
-__all__ = ["answers_path", "key_fields", "llm_identity", "open_llm"]
+__all__ = ["answers_path", "endpoint_memory", "key_fields", "llm_identity", "open_backend", "open_llm"]
 
 # llama.cpp's own samplers, on by default, would cut the distribution that temperature and top_p describe.
 _PLAIN_SAMPLING = {"top_k": 0, "min_p": 0.0}
@@ -60,6 +65,7 @@ def open_llm(
         identity=llm_identity(config),
         key_fields=key_fields(config),
         stated=stated_facts(config),
+        memory=endpoint_memory(config, cache),
         gate=GateSettings(
             ceiling=config.concurrency,
             requests_per_minute=config.requests_per_minute,
@@ -70,6 +76,24 @@ def open_llm(
         seed=config.seed,
     )
     return Client(settings, _backend(config, place, cache, progress), AnswerCache(answers_path(cache)), traffic)
+
+
+def open_backend(config: LLMConfig, role: str, cache: Path, progress: Progress = SILENT) -> Backend:
+    """Return what answers for ``role``, without cache, retries and accounting: for looking at the endpoint itself.
+
+    Raises:
+        ConfigError: As ``open_llm``.
+    """
+    place = Place.of(config, role)
+    check_llm(config, place)
+    return _backend(config, place, cache, progress)
+
+
+def endpoint_memory(config: LLMConfig, cache: Path) -> EndpointMemory | None:
+    """Return where the facts of the endpoint are remembered; None for models of this process, which are not asked."""
+    if config.backend != "litellm":
+        return None
+    return EndpointMemory.of(cache, llm_identity(config), stated_facts(config))
 
 
 def answers_path(cache: Path) -> Path:
@@ -94,6 +118,9 @@ def llm_identity(config: LLMConfig) -> dict[str, Any]:
     }
     if config.backend == "local":
         return identity | {"material": material_identity(config.path or "", config.sha256)}
+    if config.backend in {"transformers", "vllm"}:
+        weights = checkpoint_identity(config.path or "", config.revision, config.sha256)
+        return identity | {"weights": weights, "dtype": config.dtype}
     return identity | {"api_base": _public_url(endpoint_url(config))}
 
 
@@ -104,6 +131,10 @@ def key_fields(config: LLMConfig) -> dict[str, Any]:
     del fields["logprobs"]
     if config.backend == "local":
         fields["engine"] = _engine_version()
+    if config.backend == "transformers":
+        fields |= transformers_key_fields(config)
+    if config.backend == "vllm":
+        fields |= vllm_key_fields(config)
     return fields
 
 
@@ -135,6 +166,11 @@ def _backend(config: LLMConfig, place: Place, cache: Path, progress: Progress) -
         )
         local_wire = WireFormat(extra_body={**_PLAIN_SAMPLING, **wire.extra_body})
         return LocalBackend(model, local_wire, config.timeout_s, config.concurrency, cache, progress)
+    if config.backend == "transformers":
+        return TransformersBackend(CheckpointModel.of(config, place), config.batch_tokens, cache, progress)
+    if config.backend == "vllm":
+        engine = plain(dict(config.engine))
+        return VllmBackend(CheckpointModel.of(config, place), config.batch_tokens, engine, cache, progress)
     return LitellmBackend(
         Endpoint(
             model=config.model if "/" in config.model else f"openai/{config.model}",
@@ -143,6 +179,7 @@ def _backend(config: LLMConfig, place: Place, cache: Path, progress: Progress) -
             connections=config.concurrency,
             wire=wire,
             price=configured_price(config),
+            prompt_cache=config.prompt_cache,
         ),
         lambda: _key(config, place),
     )

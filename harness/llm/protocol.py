@@ -50,6 +50,8 @@ class CompletionRequest:
         response_schema: JSON Schema the answer must satisfy, or None.
         choices: The only answers allowed, if not empty; enforced where the endpoint can.
         top_logprobs: How many alternatives to report per generated token; 0 for none.
+        shared_prefix: How many leading characters of the last user message other requests share; 0 if unknown. Only a
+            provider's prompt cache is told: it changes no answer and is part of no cache key.
     """
 
     messages: tuple[Message, ...]
@@ -62,6 +64,7 @@ class CompletionRequest:
     response_schema: Mapping[str, Any] | None = None
     choices: tuple[str, ...] = ()
     top_logprobs: int = 0
+    shared_prefix: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ def test_a_url_from_the_environment_is_part_of_the_identity(monkeypatch: pytest.
 
 
 async def test_what_an_endpoint_cannot_do_is_refused_before_it_is_asked(tmp_path: Path) -> None:
-    llm = open_llm(LLMConfig(model="openai/m", api_base="http://127.0.0.1:9/v1", logprobs=False), "judge", tmp_path)
+    stated: dict[str, Any] = {"structured": "none", "choices": "none", "logprobs": False, "prompt_logprobs": False}
+    llm = open_llm(LLMConfig(model="openai/m", api_base="http://127.0.0.1:9/v1", **stated), "judge", tmp_path)
     assert not llm.capabilities.logprobs
     with pytest.raises(LLMError, match=r"judge\.logprobs=true"):
         await llm.complete(CompletionRequest((Message("user", "q"),), max_tokens=1, top_logprobs=5))
