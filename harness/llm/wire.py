@@ -41,6 +41,12 @@ class StructuredMode(StrEnum):
     NONE = "none"
 
 
+_OWN_WAYS = {
+    ChoiceMode.GRAMMAR: StructuredMode.GRAMMAR,
+    ChoiceMode.STRUCTURED_OUTPUTS: StructuredMode.STRUCTURED_OUTPUTS,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class WireFormat:
     """What an endpoint understands beyond the common parameters.
@@ -79,7 +85,7 @@ def chat_params(request: CompletionRequest, wire: WireFormat, seed: int | None) 
     if constrained := _choice_fields(request.choices, wire.choices):
         extra |= constrained
     elif request.response_schema is not None:
-        standard, further = _schema_fields(plain(dict(request.response_schema)), wire.structured)
+        standard, further = _schema_fields(plain(dict(request.response_schema)), wire)
         params |= standard
         extra |= further
     if extra:
@@ -113,14 +119,18 @@ def _choice_fields(choices: Sequence[str], mode: ChoiceMode) -> dict[str, Any]:
     return {"structured_outputs": {"choice": list(choices)}}
 
 
-def _schema_fields(schema: dict[str, Any], mode: StructuredMode) -> tuple[dict[str, Any], dict[str, Any]]:
+def _schema_fields(schema: dict[str, Any], wire: WireFormat) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the API's own parameters and the further body fields that ask for an answer after ``schema``.
 
     What a mode cannot say is left to the next weaker one, and at last to the prompt and the reader of the answer.
     """
-    is_object = schema.get("type") == "object"
+    mode, is_object = wire.structured, schema.get("type") == "object"
+    # The API wants an object at the root; a server that keeps to choices in a way of its own takes a list as it is.
+    if mode is StructuredMode.JSON_SCHEMA and not is_object and wire.choices in _OWN_WAYS:
+        mode = _OWN_WAYS[wire.choices]
+        if mode is StructuredMode.GRAMMAR and schema_grammar(schema) is None:
+            mode = StructuredMode.JSON_SCHEMA
     if mode is StructuredMode.JSON_SCHEMA:
-        # The API wants an object at the root.
         rooted = schema if is_object else _wrapped(schema)
         strict = {"name": "answer", "schema": rooted, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": strict}}, {}

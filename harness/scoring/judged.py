@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, LLMError
 from harness.scoring.classification import breakdown, classification_metrics
 from harness.scoring.protocol import Score
 
@@ -23,14 +23,20 @@ NO_LOGPROBS = (
 NO_GRADES_IN_LISTS = "a list of yes/no answers has no grades; use mode: single"
 
 
-def judge_of(resources: Resources, scorer: str) -> LLM:
-    """Return the judge.
+def judge_of(resources: Resources, scorer: str, config: ClassifierConfig | None = None) -> LLM:
+    """Return the judge, which must be able to answer as ``config`` asks.
 
     Raises:
         ConfigError: If the run has none.
+        LLMError: If answers are to be graded (``mode: single``) and the judge has no token log-probabilities: before
+            anything is asked, and ending the run, as no question could be answered with a grade.
     """
     if resources.judge is None:
         raise ConfigError(f"scorer '{scorer}' needs a judge", where="judge", hint="give one, as in judge=local")
+    if config is not None and config.mode == "single" and not resources.judge.capabilities.logprobs:
+        what = "mode 'single' grades answers by token log-probabilities, and this judge reports none"
+        hint = f"'scorers=[{scorer}_list]' (or mode=list), or judge.logprobs=true if it can"
+        raise LLMError(what, where=f"scorers.{scorer}.mode", hint=hint)
     return resources.judge
 
 

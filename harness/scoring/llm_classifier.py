@@ -1,17 +1,19 @@
 """Yes/no questions about one explanation, put to a judge: what detection and fuzzing share.
 
 Two ways of asking. ``single``: one example per call, a one-word answer, P(yes) from its log-probabilities. ``list``:
-several examples per call, answered by a 0/1 list, as in the paper (arXiv 2410.13928, section 3.2).
+several examples per call, answered by a 0/1 list, as in the paper (arXiv 2410.13928, section 3.2). An endpoint that can
+is held to a list of just as many zeros and ones as there are examples (``{"answer": [...]}`` where its API wants an
+object); of any other the reply is read with tolerance. Both are read in the same way.
 
 Every prompt is system text, then the explanation, then the example: the part that many calls share comes first, so an
-endpoint with a prefix cache reads only the example anew.
+endpoint with a prefix cache reads only the example anew, and each request says where the shared part ends.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError
 from harness.llm.protocol import CompletionRequest, Message, choice_probability
@@ -184,6 +186,7 @@ async def _ask_one(
         messages=prompt.ask_one(explanation, question),
         max_tokens=1,
         choices=(YES, NO),
+        shared_prefix=len(_described(explanation)),
         top_logprobs=config.top_logprobs if judge.capabilities.logprobs else 0,
     )
     return await _ask(judge, request, _parse_single, _REMIND_SINGLE, config.re_asks)
@@ -194,8 +197,18 @@ async def _ask_several(
 ) -> _Answer:
     n = len(batch)
     # Room for one short sentence beside the list; a judge that writes more is cut off and counted as truncated.
-    request = CompletionRequest(messages=prompt.ask_several(explanation, batch), max_tokens=6 * n + 40)
+    request = CompletionRequest(
+        messages=prompt.ask_several(explanation, batch),
+        max_tokens=6 * n + 40,
+        response_schema=_list_schema(n),
+        shared_prefix=len(_described(explanation)),
+    )
     return await _ask(judge, request, lambda reply: parse_flags(reply, n), _REMIND_LIST.format(n=n), config.re_asks)
+
+
+def _list_schema(n: int) -> dict[str, Any]:
+    flag = {"type": "integer", "enum": [0, 1]}
+    return {"type": "array", "items": flag, "minItems": n, "maxItems": n}
 
 
 async def _ask(
@@ -213,7 +226,7 @@ async def _ask(
             return _Answer(completion, usage, parsed)
         # The reminder makes a new request, and so a new cache entry: asking the same again would get the same answer.
         again = (*request.messages, Message("assistant", reply[:_KEPT_REPLY]), Message("user", reminder))
-        request = replace(request, messages=again)
+        request = replace(request, messages=again, shared_prefix=0)
     message = "re_asks is negative"
     raise AssertionError(message)
 

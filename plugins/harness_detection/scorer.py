@@ -33,9 +33,9 @@ class DetectionScorer:
 
         Raises:
             ConfigError: If there is no judge.
-            LLMError: If the judge cannot be asked at all.
+            LLMError: If the judge cannot be asked at all, or cannot grade its answers where they are to be graded.
         """
-        judge = judge_of(resources, "detection")
+        judge = judge_of(resources, "detection", self.config)
         examples = (*record.examples.activating, *record.examples.non_activating)
         questions = [self._question(example) for example in examples]
         described = for_prompt(explanation.text)

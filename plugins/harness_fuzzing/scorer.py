@@ -39,9 +39,9 @@ class FuzzingScorer:
 
         Raises:
             ConfigError: If there is no judge.
-            LLMError: If the judge cannot be asked at all.
+            LLMError: If the judge cannot be asked at all, or cannot grade its answers where they are to be graded.
         """
-        judge = judge_of(resources, "fuzzing")
+        judge = judge_of(resources, "fuzzing", self.config)
         markings = draw_markings(record.examples.activating, self.config.threshold, resources.seed)
         questions = [self._question(marked) for marked in markings.marked]
         described = for_prompt(explanation.text)

@@ -76,6 +76,19 @@ def test_what_a_rung_cannot_say_falls_to_the_next() -> None:
     assert constraint({**LIST, "uniqueItems": True}, StructuredMode.GRAMMAR) == {}
 
 
+@pytest.mark.parametrize("mode", [ChoiceMode.GRAMMAR, ChoiceMode.STRUCTURED_OUTPUTS])
+def test_a_list_goes_as_it_is_where_the_server_has_a_way_of_its_own(mode: ChoiceMode) -> None:
+    def sent(schema: dict[str, Any], structured: StructuredMode) -> dict[str, Any]:
+        request = CompletionRequest(QUESTION, max_tokens=1, response_schema=schema)
+        return chat_params(request, WireFormat(mode, structured), None)
+
+    assert sent(LIST, StructuredMode.JSON_SCHEMA) == sent(LIST, StructuredMode(mode.value))
+    assert sent(OBJECT, StructuredMode.JSON_SCHEMA)["response_format"] == strict(OBJECT)["response_format"]
+    if mode is ChoiceMode.GRAMMAR:
+        odd = {**LIST, "uniqueItems": True}
+        assert sent(odd, StructuredMode.JSON_SCHEMA)["response_format"]["type"] == "json_schema"
+
+
 def test_a_list_is_wrapped_where_the_api_wants_an_object() -> None:
     wrapped = {
         "type": "object",

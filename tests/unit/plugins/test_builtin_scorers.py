@@ -12,7 +12,7 @@ import harness_fuzzing.plugin
 import pytest
 import yaml
 
-from harness.api import ConfigError, ExampleShape, Outcome, Resources, Score, ScorerSpec
+from harness.api import ConfigError, ExampleShape, LLMError, Outcome, Resources, Score, ScorerSpec
 from harness.testing import FakeEmbedder, OracleJudge, check_scorer, last_message, make_explanation, make_record
 
 CONF = Path(__file__).parents[3] / "conf" / "scorers"
@@ -117,11 +117,32 @@ async def test_fuzzing_compares_sets_on_the_same_marks() -> None:
     assert [(item.key, item.text) for item in true.items] == [(item.key, item.text) for item in false.items]
 
 
-async def test_single_mode_without_log_probabilities_still_predicts_and_says_what_to_rank_by() -> None:
-    found = await score("detection", OracleJudge(oracle, logprobs=False))
-    assert found.metrics["balanced_accuracy"] == 1.0
-    assert found.metrics["auroc"] is None
-    assert "balanced_accuracy" in found.reasons["auroc"]
+@pytest.mark.parametrize("name", ["detection", "fuzzing"])
+async def test_the_prompts_of_a_unit_share_all_but_the_example(name: str) -> None:
+    judge = OracleJudge(oracle)
+    found = await score(name, judge)
+    system = {request.messages[0].content for request in judge.requests}
+    users = [request.messages[-1].content for request in judge.requests]
+    shared = {users[0][: request.shared_prefix] for request in judge.requests}
+    assert len(system) == len(shared) == 1
+    described = shared.pop()
+    assert described == f"Description: {TRUE.text}\n"
+    # Behind what is shared, nothing but the example and the cue that ends every prompt.
+    texts = sorted(item.text or "" for item in found.items)
+    assert sorted(user.removeprefix(described).removesuffix("\nAnswer:") for user in users) == texts
+    assert all(user.startswith(described) for user in users)
+
+
+@pytest.mark.parametrize("name", ["detection", "fuzzing"])
+async def test_a_judge_that_cannot_grade_is_refused_before_it_is_asked(name: str) -> None:
+    judge = OracleJudge(oracle, logprobs=False)
+    with pytest.raises(LLMError) as caught:
+        await score(name, judge)
+    assert judge.requests == []
+    assert caught.value.exit_code == 2
+    assert caught.value.where == f"scorers.{name}.mode"
+    assert f"{name}_list" in (caught.value.hint or "")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["detection", "fuzzing"])

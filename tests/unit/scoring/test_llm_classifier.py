@@ -51,6 +51,7 @@ async def test_the_example_comes_last_and_the_shared_part_first() -> None:
     first, second = (request.messages for request in judge.requests)
     assert first[0] == second[0]
     assert first[1].content == "Description: an explanation\nText: window 0.\nAnswer:"
+    assert {request.shared_prefix for request in judge.requests} == {len("Description: an explanation\n")}
     assert judge.requests[0].max_tokens == 1
     assert judge.requests[0].choices == ("Yes", "No")
 
@@ -99,6 +100,18 @@ async def test_lists_are_read_batch_by_batch_and_the_short_last_one_too() -> Non
     assert all(item.prediction is item.truth for item in found.items)
     assert found.usage.calls == 3
     assert sorted(last_message(request).count("window") for request in judge.requests) == [2, 5, 5]
+
+
+async def test_a_list_of_just_so_many_flags_is_asked_for_and_read_in_both_forms() -> None:
+    judge = ScriptedJudge(["Well", '{"answer": [1, 0, 1]}'])
+    found = await classify(QUESTIONS[:3], "an explanation", PROMPT, LIST, judge, 7)
+    assert all(item.outcome is Outcome.OK for item in found.items)
+    flag = {"type": "integer", "enum": [0, 1]}
+    first, again = judge.requests
+    assert first.response_schema == {"type": "array", "items": flag, "minItems": 3, "maxItems": 3}
+    assert again.response_schema == first.response_schema
+    # The last message of a repeated question is the reminder, which shares nothing.
+    assert (first.shared_prefix, again.shared_prefix) == (len("Description: an explanation\n"), 0)
 
 
 async def test_batches_are_drawn_by_the_seed_alone() -> None:
