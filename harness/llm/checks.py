@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 from harness.errors import ConfigError, UnknownNameError
 from harness.identity import plain
+from harness.llm.checkpoint_model import check_checkpoint_model
 from harness.llm.facts import AUTO
+from harness.llm.transformers_backend import check_transformers
+from harness.llm.vllm_backend import check_vllm
 from harness.llm.wire import ChoiceMode, StructuredMode
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "check_llm", "endpoint_url"]
 
-BACKENDS = ("litellm", "local")
+BACKENDS = ("litellm", "local", "transformers", "vllm")
 _MISSING = "???"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 _SECRET_FIELDS = re.compile(r"api[-_]?key|authorization|password|secret", re.IGNORECASE)
@@ -50,6 +53,9 @@ def check_llm(config: LLMConfig, place: Place) -> None:
     _check_secrets(config, place)
     if config.backend == "local":
         _check_local(config, place)
+    elif config.backend in {"transformers", "vllm"}:
+        check_checkpoint_model(config, place)
+        (check_vllm if config.backend == "vllm" else check_transformers)(config, place)
     elif (url := endpoint_url(config)) is not None:
         _check_url(url, place)
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 from harness.errors import LLMError
 from harness.identity import plain
 from harness.llm.cache import AnswerCache
-from harness.llm.checks import check_llm, endpoint_url
 from harness.llm.checkpoint_model import CheckpointModel
+from harness.llm.checks import check_llm, endpoint_url
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
 from harness.llm.endpoint_memory import EndpointMemory
