@@ -25,12 +25,17 @@ async def list_models(http: Any, api_base: str, key: str | None, timeout_s: floa
     Raises:
         AttemptError: If nothing answers there, or the key is refused.
     """
-    import httpx  # noqa: PLC0415  -- comes with litellm and, like it, is no business of `harness --help`
+    import aiohttp  # noqa: PLC0415  -- comes with litellm and, like it, is no business of `harness --help`
+    import httpx  # noqa: PLC0415  -- as aiohttp
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     secrets = (key or "",)
     try:
         response = await http.get(f"{api_base.rstrip('/')}/models", headers=headers, timeout=timeout_s)
+    except aiohttp.ClientError as error:
+        # A reply that is not HTTP comes through httpx's interface as it is.
+        message = brief(str(error), secrets=secrets)
+        raise AttemptError(Failure(FailureKind.NOT_FOUND, message)) from None
     except httpx.HTTPError as error:
         failure = classify(error, secrets=secrets)
         # What hangs up on a plain GET is no HTTP server.

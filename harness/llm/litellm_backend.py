@@ -17,7 +17,7 @@ from harness.llm.hosted import hosted_facts, wants_cache_marks
 from harness.llm.listing import list_models
 from harness.llm.litellm_failures import classify
 from harness.llm.price import UNKNOWN, Price, table_price
-from harness.llm.probe import Questions, learn_facts, learn_seeds
+from harness.llm.probe import Questions, learn_facts
 from harness.llm.protocol import CompletionRequest, Message
 from harness.llm.reply import parse_chat, parse_prompt_logprobs
 from harness.llm.wire import WireFormat, chat_params, prompt_params
@@ -34,6 +34,8 @@ __all__ = ["Endpoint", "LitellmBackend"]
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LISTING = frozenset({"openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy", "text-completion-openai"})
 _PROBE_TIMEOUT_S = 30.0
+_OPENAI = "openai"
+_OPENAI_CLIENT = frozenset({_OPENAI, "hosted_vllm"})
 _CACHE_MARKS = {"on": True, "off": False}
 _PROBE = CompletionRequest((Message("user", "Say yes."),), max_tokens=1)
 # A question refused on its merits shows that URL, key and model are right.
@@ -132,21 +134,15 @@ class LitellmBackend:
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what the endpoint can do, asking it for what is not stated and not denied by litellm's tables."""
         endpoint = self._endpoint
+        questions = Questions(self._complete, self._prompt_logprobs, endpoint.wire.extra_body)
         if endpoint.api_base is not None and endpoint.provider in _LISTING:
             wait_s = min(endpoint.timeout_s, _PROBE_TIMEOUT_S)
-            facts = await learn_facts(self._questions(), stated)
+            facts = await learn_facts(questions, stated)
             context = await server_context(self._http, endpoint.api_base, self._api_key, endpoint.name, wait_s)
         else:
-            facts = await learn_facts(self._questions(), hosted_facts(self._litellm, endpoint.model, stated))
+            facts = await learn_facts(questions, hosted_facts(self._litellm, endpoint.model, stated))
             context = context_in_table(self._litellm.model_cost, endpoint.model)
         return replace(facts, context_tokens=context)
-
-    async def learn_seeds(self) -> bool | None:
-        """Return whether sampled answers follow their seed, by asking; None where they do not vary."""
-        return await learn_seeds(self._questions())
-
-    def _questions(self) -> Questions:
-        return Questions(self._complete, self._prompt_logprobs, self._endpoint.wire.extra_body)
 
     def adopt(self, facts: EndpointFacts) -> None:
         """Ask from now on in the way ``facts`` allow."""
@@ -168,7 +164,9 @@ class LitellmBackend:
 
     async def _prompt_logprobs(self, request: PromptLogprobsRequest, wire: WireFormat) -> Reply:
         params = prompt_params(request, wire)
-        body = await self._call(lambda: self._litellm.atext_completion(**self._common(), **params))
+        # For text completions litellm would open a session for every call of this provider too, and close none.
+        common = self._common() | ({} if self._client is None else {"client": self._client})
+        body = await self._call(lambda: self._litellm.atext_completion(**common, **params))
         return parse_prompt_logprobs(body)
 
     async def close(self) -> None:
@@ -179,7 +177,7 @@ class LitellmBackend:
             await client.close()
         if http is not None:
             await http.aclose()
-        if library is not None and client is None:
+        if library is not None and (client is None or self._endpoint.provider != _OPENAI):
             await library.close_litellm_async_clients()
 
     async def _models(self, api_base: str) -> tuple[str, ...]:
@@ -187,15 +185,20 @@ class LitellmBackend:
         return await list_models(self._http, api_base, self._api_key, wait_s)
 
     def _open_client(self) -> None:
-        """Open our own pool where litellm takes one, sized for our concurrency rather than a library's default."""
+        """Open our own pool where litellm takes one, sized for our concurrency rather than a library's default.
+
+        aiohttp under httpx's interface, as litellm itself does: httpx's own pool looks at every connection for every
+        request, which at a hundred connections takes longer than all the rest of a call.
+        """
         import httpx  # noqa: PLC0415  -- comes with litellm and, like it, is no business of `harness --help`
+        from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415  -- as httpx
 
         endpoint = self._endpoint
         limits = httpx.Limits(max_connections=endpoint.connections + 1, max_keepalive_connections=endpoint.connections)
         # A proxy from the environment cannot reach this machine's own loopback interface.
         loopback = urlsplit(endpoint.api_base or "").hostname in _LOOPBACK
-        self._http = httpx.AsyncClient(limits=limits, timeout=endpoint.timeout_s, trust_env=not loopback)
-        if endpoint.provider == "openai" and endpoint.api_base is not None:
+        self._http = HttpxAiohttpClient(limits=limits, timeout=endpoint.timeout_s, trust_env=not loopback)
+        if endpoint.provider in _OPENAI_CLIENT and endpoint.api_base is not None:
             import openai  # noqa: PLC0415  -- as httpx
 
             self._client = openai.AsyncOpenAI(
@@ -210,11 +213,11 @@ class LitellmBackend:
         endpoint = self._endpoint
         # litellm repeats nothing: how often a call is tried is decided, counted and bounded in one place, ours.
         common = {"model": endpoint.model, "timeout": endpoint.timeout_s, "max_retries": 0, "num_retries": 0}
-        optional = {"api_base": endpoint.api_base, "api_key": self._api_key, "client": self._client}
+        client = self._client if endpoint.provider == _OPENAI else None
+        optional = {"api_base": endpoint.api_base, "api_key": self._api_key, "client": client}
         return common | {name: value for name, value in optional.items() if value is not None}
 
     async def _call(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Mapping[str, Any]:
-        secrets = (self._api_key or "", *_keys_of_environment())
         try:
             # litellm's own time limit is per read; this one is for the whole attempt.
             async with asyncio.timeout(self._endpoint.timeout_s):
@@ -223,6 +226,7 @@ class LitellmBackend:
             message = f"no answer within {self._endpoint.timeout_s:g} s"
             raise AttemptError(Failure(FailureKind.TIMEOUT, message)) from None
         except Exception as error:  # noqa: BLE001 -- whatever a provider library raises is a failed attempt
+            secrets = (self._api_key or "", *_keys_of_environment())
             raise AttemptError(classify(error, secrets=secrets)) from None
         body = answer.model_dump()
         return body if isinstance(body, dict) else {}
@@ -236,7 +240,6 @@ def _load_litellm() -> Any:
     library: Any = importlib.import_module("litellm")
     library.suppress_debug_info = True
     library.telemetry = False
-    library.turn_off_message_logging = True
     # An unknown parameter must be an error: a silently dropped one would change what a cached answer means.
     library.drop_params = False
     library.modify_params = False

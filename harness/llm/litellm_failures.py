@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["classify"]
 
 _DEPTH = 12
-_UNREACHABLE = frozenset(
-    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError", "gaierror"}
-)
+_UNREACHABLE = frozenset({"ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror"})
+# What the layer between aiohttp and httpx also calls a connection that was dropped.
+_NOT_CONNECTED = frozenset({"ConnectTimeout"})
 _TIMEOUTS = frozenset(
     {"ReadTimeout", "WriteTimeout", "PoolTimeout", "APITimeoutError", "TimeoutError", "SocketTimeoutError"}
 )
@@ -73,8 +73,9 @@ def _kind(error: BaseException, names: set[str], message: str, status: int | Non
     rules = (
         (getattr(error, "code", None) in _POLICY_CODES, FailureKind.REFUSED),
         (bool(names & _UNREACHABLE), FailureKind.UNREACHABLE),
-        (status is None and bool(names & _TIMEOUTS), FailureKind.TIMEOUT),
         (bool(names & _DROPPED), FailureKind.DROPPED),
+        (status is None and bool(names & _TIMEOUTS), FailureKind.TIMEOUT),
+        (bool(names & _NOT_CONNECTED), FailureKind.UNREACHABLE),
         (_NO_PROVIDER in message, FailureKind.MODEL),
         (status is None and any(words in message for words in _NO_KEY), FailureKind.KEY),
         (context, FailureKind.CONTEXT),
