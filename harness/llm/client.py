@@ -219,7 +219,8 @@ class Client:
         return reply, not asked
 
     async def _ask(self, call: Call) -> Reply:
-        await self.start()
+        if not self._started:
+            await self.start()
         try:
             reply = await self._asking.ask(call)
         except AttemptError as error:
@@ -241,7 +242,9 @@ class Client:
     def _check_price(self) -> None:
         place = self._settings.place
         self._traffic.budget.check_price(
-            known=self._backend.price.known, endpoint=place.model, where=place.key("input_usd_per_mtok and output_usd_per_mtok")
+            known=self._backend.price.known,
+            endpoint=place.model,
+            where=place.key("input_usd_per_mtok and output_usd_per_mtok"),
         )
 
     def _missing(self, what: str, hint: str) -> LLMError:
