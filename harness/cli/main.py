@@ -26,6 +26,7 @@ examples:
   harness run subject=sae subject.sae.model.path=M subject.sae.source=FOLDER features.n=32
   harness list scorers                                what is installed
   harness show scorer detection                       what it measures, its parameters, its chance level
+  harness doctor judge=local                          what that judge can do, and how fast it is
   harness leaderboard show                            all finished runs, grouped by protocol
 
 exit codes: 0 success, 1 failure, 2 a mistake in the command or configuration, 3 some units of a run failed
@@ -71,6 +72,10 @@ def _dispatch(arguments: list[str]) -> int:
         from harness.cli.cache import cache
 
         return cache(parsed)
+    if verb == "doctor":
+        from harness.cli.doctor import doctor
+
+        return doctor(parsed)
     from harness.cli.leaderboard import leaderboard
 
     return leaderboard(parsed)
@@ -92,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_show(verbs)
     _add_cache(verbs)
     _add_leaderboard(verbs)
+    _add_doctor(verbs)
     return parser
 
 
@@ -119,6 +125,10 @@ def _add_cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("action", choices=("info", "prune"), help="list what is there, or remove it")
     parser.add_argument("--kind", action="append", metavar="KIND", help="only this kind (may be repeated)")
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="prune: only what was not used for DAYS days")
+    parser.add_argument("--model", metavar="NAME", help="prune --kind llm: only this model's answers")
+    parser.add_argument(
+        "--max-size", type=float, metavar="MIB", help="prune --kind llm: only the least recently used beyond MIB"
+    )
     parser.add_argument("--dry-run", action="store_true", help="prune: say what would be removed, remove nothing")
     parser.add_argument("--cache", metavar="FOLDER", help="the cache folder, if not the usual one")
     _add_json(parser)
@@ -130,6 +140,20 @@ def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
     parser.add_argument("--format", choices=("text", "md", "json"), default="text", help="show: how (default: text)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+
+
+def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "doctor",
+        help="what is installed here, and what an explainer's or judge's endpoint can do",
+        description="Without arguments: versions, cache, keys by name, broken plugins, GPU. With those of `harness run`: "
+        "what the endpoint of each role they name can do and how fast it is, found out with about thirty tiny calls.",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="GROUP=OPTION|KEY=VALUE", help="as for `harness run`: judge=local explainer=cot"
+    )
+    _add_json(parser)
+    _add_disable(parser)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

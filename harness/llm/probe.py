@@ -72,14 +72,14 @@ class Questions:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def answer(self, request: CompletionRequest, wire: WireFormat, seed: int | None = None) -> Reply | None:
+    async def answer(self, request: CompletionRequest, wire: WireFormat) -> Reply | None:
         """Return the answer; None if the question is refused.
 
         Raises:
             AttemptError: If the endpoint cannot be asked at all.
         """
         full = replace(wire, extra_body=self.extra_body)
-        return await self._tried(lambda: self.ask(request, full, seed))
+        return await self._tried(lambda: self.ask(request, full, None))
 
     async def echoed(self, request: PromptLogprobsRequest) -> Reply | None:
         """Return the prompt's log-probabilities; None if the question is refused.
@@ -120,8 +120,11 @@ async def learn_facts(questions: Questions, stated: StatedFacts) -> EndpointFact
     return EndpointFacts(structured=structured, choices=choices, logprobs=logprobs, prompt_logprobs=prompts)
 
 
-async def learn_seeds(questions: Questions) -> bool | None:
+async def learn_seeds(ask: Callable[[CompletionRequest, int | None], Awaitable[Reply]]) -> bool | None:
     """Return whether a sampled answer follows its seed; None where it does not vary at all. Takes three questions.
+
+    Args:
+        ask: One attempt at a chat completion with a given seed.
 
     Raises:
         AttemptError: If the endpoint cannot be asked at all.
@@ -129,9 +132,14 @@ async def learn_seeds(questions: Questions) -> bool | None:
     request = CompletionRequest(_INVENT, max_tokens=_TOKENS, temperature=1.0)
     texts = []
     for seed in (1, 1, 2):
-        reply = await questions.answer(request, WireFormat(), seed)
-        if reply is None or reply.text is None:
-            return False
+        try:
+            reply = await ask(request, seed)
+        except AttemptError as error:
+            if error.failure.kind in _REFUSALS:
+                return False
+            raise
+        if reply.text is None:
+            return None
         texts.append(reply.text)
     if texts[0] != texts[1]:
         return False

@@ -24,8 +24,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 ERROR = {"error": {"message": "boom", "type": "t", "code": None}}
 
 
+# Stated, so that nothing is asked before what a test asks.
+STATED = {"structured": "json_schema", "choices": "none", "logprobs": True, "prompt_logprobs": True}
+
+
 def config(url: str, **changes: Any) -> LLMConfig:
-    return LLMConfig(**{"model": "openai/m", "api_base": url, "max_retries": 3, "timeout_s": 10.0, **changes})
+    fields = {"model": "openai/m", "api_base": url, "max_retries": 3, "timeout_s": 10.0}
+    return LLMConfig(**{**fields, **STATED, **changes})
 
 
 def ask(text: str = "q", **changes: Any) -> CompletionRequest:

@@ -90,8 +90,15 @@ class OddEndpoint:
 
 
 def _instance(schema: dict[str, Any]) -> str:
-    fields = {name: value["enum"][0] for name, value in schema["properties"].items()}
-    return json.dumps(fields)
+    return json.dumps(_value(schema))
+
+
+def _value(schema: dict[str, Any]) -> Any:
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema["type"] == "array":
+        return [_value(schema["items"])] * schema["minItems"]
+    return {name: _value(value) for name, value in schema["properties"].items()}
 
 
 def _sentence(grammar: str) -> str:

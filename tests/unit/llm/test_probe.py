@@ -11,7 +11,7 @@ from harness.llm.probe import Questions, learn_facts, learn_seeds
 from harness.llm.reply import parse_chat, parse_prompt_logprobs
 from harness.llm.wire import ChoiceMode, StructuredMode, WireFormat, chat_params, prompt_params
 from tests.support.odd_endpoint import OddEndpoint
-from tests.support.openai_server import Answer, Received
+from tests.support.openai_server import Answer, Received, chat_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,9 @@ class Direct:
 
     async def ask(self, request: CompletionRequest, wire: WireFormat, seed: int | None) -> Reply:
         return parse_chat(self.answer("/v1/chat/completions", chat_params(request, wire, seed)), short_answer=True)
+
+    async def ask_plainly(self, request: CompletionRequest, seed: int | None) -> Reply:
+        return await self.ask(request, WireFormat(), seed)
 
     async def echo(self, request: PromptLogprobsRequest, wire: WireFormat) -> Reply:
         return parse_prompt_logprobs(self.answer("/v1/completions", prompt_params(request, wire)))
@@ -134,17 +137,16 @@ async def test_one_transient_failure_changes_nothing() -> None:
 @pytest.mark.parametrize(("can", "seeds"), [(frozenset({"seeds"}), True), (frozenset[str](), False)])
 async def test_seeds(can: frozenset[str], seeds: bool) -> None:
     direct = Direct(OddEndpoint(can))
-    assert await learn_seeds(direct.questions()) is seeds
-    assert [body["seed"] for body in direct.sent][: 3 if seeds else 2] == [1, 1, 2][: 3 if seeds else 2]
+    assert await learn_seeds(direct.ask_plainly) is seeds
+    assert [body["seed"] for body in direct.sent] == [1, 1, 2]
     assert {body["temperature"] for body in direct.sent} == {1.0}
 
 
 async def test_an_endpoint_that_always_says_the_same_shows_nothing_of_seeds() -> None:
-    always = OddEndpoint(frozenset({"json_object"}))
-    always.asked = []
-    direct = Direct(
-        lambda _number, request: always(
-            0, Received("POST", request.path, {}, {**request.body, "response_format": {"type": "json_object"}})
-        )
-    )
-    assert await learn_seeds(direct.questions()) is None
+    direct = Direct(lambda _number, _request: Answer(body=chat_body("always")))
+    assert await learn_seeds(direct.ask_plainly) is None
+
+
+async def test_a_refused_seed_is_a_no() -> None:
+    direct = Direct(lambda _number, _request: Answer(400, "no seeds"))
+    assert await learn_seeds(direct.ask_plainly) is False
