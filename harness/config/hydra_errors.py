@@ -25,6 +25,9 @@ HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
 COMPOSITION_ERRORS = (*HYDRA_ERRORS, YAMLError, ValueError, AssertionError)
 """What composing a configuration can raise. Hydra does not check every override before it asserts things about it."""
 
+_FREE_FORM = frozenset({"extra_body", "engine"})
+"""Mappings of a language model that take any key; Hydra adds to a mapping only when told to."""
+
 _NO_KEY = re.compile(r"Could not override '(?P<key>[^']+)'")
 _IN_FILE = re.compile(r"In '(?P<where>[^']+)': \w+ raised while composing config:\s*(?P<what>[^\n]+)")
 # Hydra says these in its message alone: a pattern with the place it names, what we say of it, and what to try.
@@ -118,6 +121,8 @@ def _missing_key(cause: OmegaConfBaseException, message: str, catalogue: Catalog
     node = cause.parent_node
     known = [str(name) for name in node if name != "hydra"] if node is not None else []
     found = _plugin_parameters(parent, node, catalogue) if "plugin" in known else None
+    if parent.rpartition(".")[2] in _FREE_FORM:
+        return ConfigError(f"'{key}' is not there to be changed", where=parent, hint=f"add it, with a +: +{path}=...")
     if found is None:
         return unknown_key(key, known, parent)
     if key in found:

@@ -30,6 +30,10 @@ CASES = [
         "scorers.detection: the option does not list 'examples_per_call'. Try: add it, with a +: +scorers.detection.e",
     ),
     ("explainer.set_name=x", "explainer: the option does not list 'set_name'. Try: add it, with a +: +explainer.set_"),
+    (
+        "judge.extra_body.top_k=1",
+        "judge.extra_body: 'top_k' is not there to be changed. Try: add it, with a +: +judge.extra_body.top_k=...",
+    ),
     ("a.b.c=1", "unknown parameter 'a'. Try: one of:"),
     ("seed=abc", "seed: Value 'abc' of type 'str' could not be converted to Integer"),
     ("examples.window_tokens=x", "examples.window_tokens: Value 'x' of type 'str' could not be converted to Integer"),
