@@ -54,6 +54,10 @@ class Backend(Protocol):
     def price(self) -> Price:
         """Return what tokens cost there; final after ``start``."""
 
+    @property
+    def marks_prefixes(self) -> bool:
+        """Return whether prompts go to a cache that holds a prefix only once it was answered; final after ``adopt``."""
+
     async def start(self) -> None:
         """Get ready to be asked, without asking."""
 

@@ -17,6 +17,7 @@ from harness.llm.gate import BrokenCircuitError
 from harness.llm.inflight import SingleFlight
 from harness.llm.keys import completion_key, effective_seed, prompt_key
 from harness.llm.ledger import Ledger, usage_of
+from harness.llm.pioneers import Pioneers, prefix_of
 from harness.llm.protocol import Completion, PromptLogprobs
 from harness.llm.retry import RetryPolicy, with_retries
 from harness.llm.traffic import Traffic
@@ -92,6 +93,7 @@ class Client:
             on_failure=lambda _: self._ledger.fail(),
             sleep=settings.sleep,
         )
+        self._pioneers = Pioneers()
         self._starting = asyncio.Lock()
         self._started = False
         self._known = None if settings.memory is None else settings.memory.recall()
@@ -164,7 +166,7 @@ class Client:
         seed = effective_seed(request, self._settings.seed)
         key = completion_key(self._key_fields(), request, seed)
         call = Call(lambda: self._backend.complete(request, seed), key, request_bytes(request), request.max_tokens)
-        reply, cached = await self._answer(call)
+        reply, cached = await self._answer(call, prefix_of(request) if self._backend.marks_prefixes else None)
         return Completion(
             text=reply.text,
             outcome=reply.outcome,
@@ -206,19 +208,24 @@ class Client:
     def _key_fields(self) -> dict[str, Any]:
         return {**self._settings.key_fields, "wire": self._facts.wire_fields}
 
-    async def _answer(self, call: Call) -> tuple[Reply, bool]:
+    async def _answer(self, call: Call, prefix: str | None = None) -> tuple[Reply, bool]:
         """Return the answer and whether it cost nothing: it was stored, or somebody else is asking the same."""
         key = call.purpose
         stored = self._cache.get(key)
         if stored is not None:
             self._ledger.reuse(stored, self._backend.price)
             return stored, True
-        reply, asked = await self._flights.run(key, lambda: self._ask(call))
+        reply, asked = await self._flights.run(key, lambda: self._ask(call, prefix))
         if not asked:
             self._ledger.reuse(reply, self._backend.price)
         return reply, not asked
 
-    async def _ask(self, call: Call) -> Reply:
+    async def _ask(self, call: Call, prefix: str | None) -> Reply:
+        if prefix is None:
+            return await self._ask_now(call)
+        return await self._pioneers.run(prefix, lambda: self._ask_now(call))
+
+    async def _ask_now(self, call: Call) -> Reply:
         if not self._started:
             await self.start()
         try:

@@ -100,6 +100,11 @@ class LitellmBackend:
         """Return the stated price, else the one in litellm's table, else an unknown one."""
         return self._price or UNKNOWN
 
+    @property
+    def marks_prefixes(self) -> bool:
+        """Return whether shared beginnings of prompts are marked for the provider's cache."""
+        return self._endpoint.wire.prompt_cache
+
     async def start(self) -> None:
         """Import litellm (seconds; in a thread) and open the connection pool."""
         if self._litellm is None:

@@ -261,6 +261,11 @@ class LocalBackend:
         """Return nothing: this machine is paid for."""
         return FREE
 
+    @property
+    def marks_prefixes(self) -> bool:
+        """Return False: llama.cpp keeps what it computed by itself."""
+        return False
+
     async def start(self) -> None:
         """Fetch the file if need be, and start or join its server."""
         if self._asking is not None:

@@ -102,6 +102,11 @@ class TransformersBackend:
         """Return nothing: this machine is paid for."""
         return FREE
 
+    @property
+    def marks_prefixes(self) -> bool:
+        """Return False: this process keeps prefixes by itself."""
+        return False
+
     async def start(self) -> None:
         """Fetch and convert the checkpoint if need be, and load it or join those who have."""
         if self._service is None:

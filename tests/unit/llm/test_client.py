@@ -28,6 +28,7 @@ class Scripted:
     """A backend whose answers are set: replies, failures, and how long they take."""
 
     price = Price(1e-6, 1e-6)
+    marks_prefixes = False
 
     def __init__(self, *script: Reply | Failure, delay_s: float = 0.0, check: Failure | None = None) -> None:
         self.script = list(script)
