@@ -146,8 +146,9 @@ def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = verbs.add_parser(
         "doctor",
         help="what is installed here, and what an explainer's or judge's endpoint can do",
-        description="Without arguments: versions, cache, keys by name, broken plugins, GPU. With those of `harness run`: "
-        "what the endpoint of each role they name can do and how fast it is, found out with about thirty tiny calls.",
+        description="Without arguments: versions, cache, keys by name, broken plugins, GPU. With those of `harness "
+        "run`: what the endpoint of each role they name can do and how fast it is, found out with about thirty tiny "
+        "calls.",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="GROUP=OPTION|KEY=VALUE", help="as for `harness run`: judge=local explainer=cot"

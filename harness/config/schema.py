@@ -120,7 +120,7 @@ class LLMConfig:
     max_retries: int = 4
     seed: int | None = None
     # What the endpoint can do.
-    structured: str = "auto"  # auto | json_schema | grammar | json_object | none
+    structured: str = "auto"  # auto | json_schema | structured_outputs | grammar | json_object | none
     choices: str = "auto"  # auto | grammar | structured_outputs | guided_choice | none
     logprobs: bool | None = None
     prompt_logprobs: bool | None = None

@@ -110,7 +110,7 @@ def _quota(failure: Failure, place: Place) -> LLMError:
 
 def _unsupported(failure: Failure, place: Place) -> LLMError:
     what = f"{place.endpoint} lacks something that is needed: {failure.message}"
-    hint = f"choose another model, or switch it off with {place.key('json_schema')}, logprobs or prompt_logprobs"
+    hint = f"choose another model, or switch it off with {place.key('structured')}=none, choices=none or logprobs=false"
     return LLMError(what, where=place.key("model"), hint=hint)
 
 
