@@ -75,7 +75,7 @@ from harness.scoring.classification import (
 )
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
-from harness.scoring.judged import judge_of, judged_score
+from harness.scoring.judged import check_judge, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
 from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
@@ -172,6 +172,7 @@ __all__ = [
     "auroc",
     "breakdown",
     "canonical_json",
+    "check_judge",
     "choice_probability",
     "classification_metrics",
     "classify",

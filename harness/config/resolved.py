@@ -129,6 +129,15 @@ class ResolvedRun:
             "controls": {name: control.plain() for name, control in self.controls.items()},
         }
 
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Return the rest as plain data, by its config key: what a repetition takes over, and no number depends on.
+
+        Folders are left out, as they are this machine's. The name of a key's variable is there, never a key.
+        """
+        models = {"explainer.llm": self.explainer_llm, "judge": self.judge}
+        paces = {key: _pace(config) for key, config in models.items() if config is not None}
+        return {**paces, "execution": plain(self.execution), "budget": plain(self.budget)}
+
     @cached_property
     def config_sha256(self) -> str:
         """Return the digest of ``plain()``: the same for two configurations exactly when they are the same run."""
@@ -139,3 +148,7 @@ def _paceless(config: LLMConfig | None) -> dict[str, Any] | None:
     if config is None:
         return None
     return {key: value for key, value in plain(config).items() if key not in _PACE}
+
+
+def _pace(config: LLMConfig) -> dict[str, Any]:
+    return {key: value for key, value in plain(config).items() if key in _PACE}

@@ -156,6 +156,10 @@ class LLM(Protocol):
     def spending(self) -> Spending:
         """Return what this role has spent so far in this process."""
 
+    @property
+    def price_facts(self) -> Mapping[str, Any]:
+        """Return what tokens cost, per million, and where that is from (see ``harness.llm.price``); final once started."""
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the answer, from the cache where it has it. A failed call is a Completion with outcome ERROR.
 

@@ -72,11 +72,24 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerSpec(Spec):
-    """A scorer. ``factory(config) -> Scorer``."""
+    """A scorer. ``factory(config) -> Scorer``.
+
+    ``check(config, judge)``, of a scorer that needs a judge, raises LLMError if that judge lacks what the scorer cannot
+    do without; it is called once the judge was started and before anything is asked of it. None: any judge will do.
+    """
 
     metrics: tuple[MetricSpec, ...]
     primary_metric: str
     needs: frozenset[Need] = field(default_factory=frozenset)
+    check: Factory | None = None
+
+    def resolve_check(self) -> Callable[..., Any] | None:
+        """Return the check itself, or None.
+
+        Raises:
+            PluginError: If it cannot be imported.
+        """
+        return None if self.check is None else _resolve(self.check, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

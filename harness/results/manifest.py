@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIBRARIES",
+    "CapabilityFacts",
     "Counts",
     "ExplanationSetFacts",
     "Manifest",
     "MetricFacts",
     "PluginVersion",
+    "PriceFacts",
     "RoleUsage",
     "ScorerFacts",
     "Versions",
@@ -86,6 +88,34 @@ class RoleUsage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriceFacts:
+    """What one role's tokens cost, in US dollars per million; None where unknown.
+
+    ``source`` is ``config``, ``litellm table`` (whose digest is ``table_sha256``; litellm's version is among the
+    libraries), ``free`` for a model run by the user, or ``unknown``. ``cached_input_usd_per_mtok`` is for prompt tokens
+    that the endpoint had in its own cache; None where they cost like any other.
+    """
+
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    cached_input_usd_per_mtok: float | None = None
+    source: str = "unknown"
+    table_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapabilityFacts:
+    """What one role's endpoint can do. ``seeds`` and ``context_tokens`` are None where that was not found out."""
+
+    json_schema: bool = False
+    choices: bool = False
+    logprobs: bool = False
+    prompt_logprobs: bool = False
+    seeds: bool | None = None
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counts:
     """Units of a run: ``total`` planned, ``done``, ``failed`` with an error, ``skipped`` for want of an explanation."""
 
@@ -133,8 +163,10 @@ class Manifest:
     Attributes:
         run_id: Name of the run's folder.
         name: Name given by the user.
-        status: ``running``, ``success``, ``partial`` (some units failed) or ``failed`` (all did, or the run stopped).
+        status: ``running``, ``success``, ``partial`` (some units failed), ``failed`` (all did, or an error ended it) or
+            ``stopped`` (a budget or the user ended it; the same command goes on).
         config: The resolved configuration.
+        settings: What of the configuration changes no number: pace and prices of the models, execution, budget.
         config_sha256: Its digest.
         versions: Software.
         models: Identity of every model, by role (``explainer``, ``judge``, ``embedder``, ``subject:NAME``).
@@ -143,6 +175,8 @@ class Manifest:
         finished: Time of the end, likewise; None while running.
         timings: Seconds per stage, of all processes that worked on the run.
         usage: Usage per role.
+        prices: What tokens cost, per role that asked anything.
+        capabilities: What each of these roles' endpoints can do.
         counts: Units by fate.
         subjects: Protocol facts of every subject (identity, corpus and store fingerprints, what was dropped).
         protocols: What each protocol fingerprint of ``scores.jsonl`` is the fingerprint of.
@@ -153,16 +187,19 @@ class Manifest:
 
     run_id: str
     name: str
-    status: str = field(metadata={"enum": ("running", "success", "partial", "failed")})
+    status: str = field(metadata={"enum": ("running", "success", "partial", "failed", "stopped")})
     config: dict[str, Any]
     config_sha256: str
     versions: Versions
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     seeds: dict[str, int] = field(default_factory=dict)
     started: str | None = None
     finished: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
     usage: dict[str, RoleUsage] = field(default_factory=dict)
+    prices: dict[str, PriceFacts] = field(default_factory=dict)
+    capabilities: dict[str, CapabilityFacts] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     subjects: dict[str, dict[str, Any]] = field(default_factory=dict)
     protocols: dict[str, dict[str, Any]] = field(default_factory=dict)

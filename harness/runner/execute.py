@@ -11,21 +11,22 @@ from harness.leaderboard.build import build_rows
 from harness.leaderboard.render import render_table
 from harness.leaderboard.service import FILE_NAME
 from harness.leaderboard.service import build as build_leaderboard
+from harness.llm.budget import Budget
 from harness.materials import cache_root
 from harness.registry.events import RunFinished, RunStarted, UnitFinished
 from harness.results.jsonl import rewrite_sorted
 from harness.results.runfolder import RunFolder
+from harness.runner.bill import billed_tokens, billed_usd
 from harness.runner.data import ModelPool, prepare
 from harness.runner.events import EventLog
-from harness.runner.explain import build_controls, explain, plan_explanations
 from harness.runner.features import feature_lines
 from harness.runner.identity import run_id
 from harness.runner.interrupt import interruptible
 from harness.runner.journal import Journal
 from harness.runner.manifest import ManifestKeeper
+from harness.runner.pipeline import Pipeline
 from harness.runner.protocols import scorer_protocols
 from harness.runner.resources import RunResources
-from harness.runner.score import plan_scores, score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,29 +90,39 @@ class _Run:
         self.log = EventLog(folder.events)
         self.manifest = ManifestKeeper(folder, resolved, self.cache)
         self.models = ModelPool(self.cache, progress)
-        self.resources = RunResources(resolved, self.cache, self.models, progress)
+        self.resources = RunResources(resolved, self.cache, self.models, progress, self._budget())
         self.explanations: list[ExplanationLine] = []
         self.scores: list[ScoreLine] = []
         self.status = "failed"
 
     async def work(self) -> None:
-        """Run the stages in order and leave finished records."""
+        """Run the stages and leave finished records."""
         self.journal.load()
         self.manifest.start()
         try:
             if not self.journal.explanations:
                 await self.resources.check()
+                self.manifest.opened(self.resources.started())
             with interruptible():
                 subjects = self._data()
             await self._explain_and_score(subjects)
         except BaseException as error:
-            self.manifest.stop(error, self.resources.spending(), self.log.seconds)
+            self.status = self.manifest.stop(
+                error, self.resources.started(), self.resources.spending(), self.log.seconds
+            )
             raise
         finally:
             await self.resources.close()
         self.journal.finalise([line.unit for line in self.explanations], [line.unit for line in self.scores])
         self.status = self._status()
-        self.manifest.finish(self.status, self.explanations, self.scores, self.resources.spending(), self.log.seconds)
+        self.manifest.finish(
+            self.status,
+            self.explanations,
+            self.scores,
+            self.resources.started(),
+            self.resources.spending(),
+            self.log.seconds,
+        )
 
     def report(self) -> RunReport:
         """Build the leaderboard and return what the run left behind."""
@@ -137,22 +148,24 @@ class _Run:
         return subjects
 
     async def _explain_and_score(self, subjects: Mapping[str, SubjectData]) -> None:
-        with self.log.stage("explain"):
-            planned = plan_explanations(self.resolved, subjects)
-            real = await explain(self.resolved, planned, self.resources, self.journal, self.progress)
-        sets = [real, *build_controls(self.resolved, subjects, real, self.journal)]
         protocols = scorer_protocols(self.resolved)
-        self.manifest.sets(sets, protocols)
-        units = plan_scores(self.resolved, subjects, sets, {name: p.fingerprint for name, p in protocols.items()})
-        with self.log.stage("score"):
-            await score(self.resolved, subjects, units, self.resources, self.journal, self.progress)
+        self.manifest.protocols(protocols)
+        fingerprints = {name: protocol.fingerprint for name, protocol in protocols.items()}
+        pipeline = Pipeline(
+            self.resolved, subjects, fingerprints, self.resources, self.journal, self.log, self.progress
+        )
+        sets, self.scores = await pipeline.run()
+        self.manifest.sets(sets)
         self.explanations = [line for explanations in sets for line in explanations.lines]
-        self.scores = [self.journal.scores[unit.unit] for unit in units]
 
     def _unit_finished(self, stage: str, line: ExplanationLine | ScoreLine) -> None:
-        self.log.write("unit", stage=stage, unit=line.unit, error=line.error)
-        self.manifest.spent(self.resources.spending())
+        usage = self.manifest.spent(self.resources.spending())
+        self.log.write("unit", stage=stage, unit=line.unit, error=line.error, usage=usage)
         self.catalogue.emit("harness_unit_finished", UnitFinished(self.folder.run_id, stage, line))
+
+    def _budget(self) -> Budget:
+        limits, spent = self.resolved.budget, self.manifest.earlier_usage
+        return Budget(limits.usd, limits.tokens, spent_usd=billed_usd(spent), spent_tokens=billed_tokens(spent))
 
     def _status(self) -> str:
         """Return how the run went.

@@ -1,10 +1,24 @@
-"""How an unexpected exception reads in a record: its type, its message, and where it was raised."""
+"""What an error means: whether it ends the run or one unit, and how an unexpected one reads in a record."""
 
 from __future__ import annotations
 
 import traceback
 
-__all__ = ["describe"]
+from harness.errors import ExampleError, FeatureSourceError, UserError
+
+__all__ = ["describe", "ends_run"]
+
+_OF_ONE_FEATURE = (ExampleError, FeatureSourceError)
+
+
+def ends_run(error: BaseException) -> bool:
+    """Return whether an error that an explainer or scorer raised would meet every other unit as well.
+
+    What a user has to mend (an endpoint, a key, a missing capability, a parameter, a budget) is no unit's own business:
+    going on would spend money on the same error. Errors about the examples or the feature of one unit are, and so is
+    every defect of a plugin.
+    """
+    return isinstance(error, UserError) and not isinstance(error, _OF_ONE_FEATURE)
 
 
 def describe(error: BaseException) -> str:

@@ -61,9 +61,15 @@ class Journal:
 
     def add_explanation(self, line: ExplanationLine) -> None:
         """Put one finished explanation on disk."""
-        append_line(self._folder.explanations, line, sync=True)
-        self.explanations[line.unit] = line
-        self._finished("explain", line)
+        self.add_explanations([line])
+
+    def add_explanations(self, lines: Sequence[ExplanationLine]) -> None:
+        """Put finished explanations on disk, all of them or none."""
+        if lines:
+            append_lines(self._folder.explanations, lines, sync=True)
+        for line in lines:
+            self.explanations[line.unit] = line
+            self._finished("explain", line)
 
     def add_score(self, line: ScoreLine, items: Sequence[ItemLine]) -> None:
         """Put one finished score and its evidence on disk, evidence first."""

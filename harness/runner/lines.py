@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.explainers.protocol import Draft, Explanation, Provenance
 from harness.identity import plain
 from harness.results.records import ExplanationLine, UsageLine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.config.resolve import ResolvedPlugin
     from harness.examples.record import FeatureRecord
 
-__all__ = ["explanation_line", "explanation_of"]
+__all__ = ["explanation_line", "explanation_of", "provenance"]
 
 
 def explanation_line(
@@ -45,3 +48,9 @@ def explanation_of(line: ExplanationLine) -> Explanation | None:
         line.explainer, line.explainer_version, line.model, line.prompt_sha256, line.source_feature, line.origin
     )
     return Explanation(line.subject, line.feature, line.explanation_set, line.text, provenance)
+
+
+def provenance(plugin: ResolvedPlugin, draft: Draft, model: Mapping[str, Any] | None) -> Provenance:
+    """Return who wrote ``draft``: an explainer with its language model, or a control."""
+    spec = plugin.registered.spec
+    return Provenance(spec.name, spec.version, model, draft.prompt_sha256, draft.source_feature, draft.origin)

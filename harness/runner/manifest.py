@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from datetime import UTC, datetime
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import embedder_identity
+from harness.errors import BudgetError
 from harness.identity import plain
 from harness.llm.open import llm_identity
 from harness.outcome import Usage
+from harness.results.codec import to_json
 from harness.results.manifest import (
+    CapabilityFacts,
     Counts,
     ExplanationSetFacts,
     Manifest,
     MetricFacts,
     PluginVersion,
+    PriceFacts,
     RoleUsage,
     ScorerFacts,
     collect_versions,
@@ -26,13 +31,14 @@ from harness.results.manifest import (
     write_manifest,
 )
 from harness.results.records import UsageLine
+from harness.runner.bill import larger, last_usage
 from harness.scoring.protocol import Need
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
-    from harness.llm.protocol import Spending
+    from harness.llm.protocol import LLM, Spending
     from harness.results.records import ExplanationLine, ScoreLine
     from harness.results.runfolder import RunFolder
     from harness.runner.data import SubjectData
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["ManifestKeeper"]
 
 _SPENDING_EVERY_S = 30.0
+_STOPPED = (BudgetError, KeyboardInterrupt, asyncio.CancelledError)
+"""What ends a run by the user's own wish."""
 
 
 class ManifestKeeper:
@@ -51,7 +59,7 @@ class ManifestKeeper:
         self._folder = folder
         self._roots = {"$CACHE": cache, "$RESULTS": folder.path.parent.parent.resolve(), "~": Path.home()}
         earlier = read_manifest(folder.manifest) if folder.manifest.exists() else None
-        self._earlier_usage = earlier.usage if earlier else {}
+        self._earlier_usage = larger(earlier.usage if earlier else {}, last_usage(folder.events))
         self._earlier_timings = earlier.timings if earlier else {}
         self._written = time.monotonic()
         # What an earlier process of this run found out stays until this one knows better.
@@ -67,6 +75,7 @@ class ManifestKeeper:
             error=None,
             config=host_free(resolved.plain(), self._roots),
             config_sha256=resolved.config_sha256,
+            settings=host_free(resolved.settings(), self._roots),
             versions=collect_versions(_plugin_versions(resolved)),
             models=host_free(_models(resolved), self._roots),
             seeds={"root": resolved.seed, "features": resolved.features.seed},
@@ -74,9 +83,18 @@ class ManifestKeeper:
             scorers={name: _scorer_facts(resolved, scorer) for name, scorer in resolved.scorers.items()},
         )
 
+    @property
+    def earlier_usage(self) -> Mapping[str, RoleUsage]:
+        """Return what the processes before this one took, by role."""
+        return self._earlier_usage
+
     def start(self) -> None:
         """Write that the run is under way."""
-        self._write()
+        self._write(usage=self._usage({}, {}))
+
+    def opened(self, models: Mapping[str, LLM]) -> None:
+        """Note what the language models that were started cost and can do."""
+        self._write(**self._model_facts(models))
 
     def data(self, subjects: Mapping[str, SubjectData]) -> None:
         """Note what was read and found of every subject."""
@@ -84,29 +102,48 @@ class ManifestKeeper:
         models = {f"subject:{name}": plain(subject.facts["identity"]["model"]) for name, subject in subjects.items()}
         self._write(subjects=host_free(plain(facts), self._roots), models={**self._manifest.models, **models})
 
-    def sets(self, sets: Sequence[ExplanationSet], protocols: Mapping[str, Protocol]) -> None:
-        """Note the explanation sets and what each protocol is the fingerprint of."""
-        self._write(
-            explanation_sets={explanations.name: _set_facts(explanations) for explanations in sets},
-            protocols={protocol.fingerprint: protocol.fields for protocol in protocols.values()},
-        )
+    def protocols(self, protocols: Mapping[str, Protocol]) -> None:
+        """Note what each protocol is the fingerprint of."""
+        self._write(protocols={protocol.fingerprint: protocol.fields for protocol in protocols.values()})
 
-    def spent(self, spending: Mapping[str, Spending]) -> None:
-        """Note what was spent so far, now and then: a killed run's bill is then known but for the last seconds."""
-        if time.monotonic() - self._written > _SPENDING_EVERY_S:
-            self._write(usage=self._usage(spending, {}))
+    def sets(self, sets: Sequence[ExplanationSet]) -> None:
+        """Note the explanation sets."""
+        self._write(explanation_sets={explanations.name: _set_facts(explanations) for explanations in sets})
 
-    def stop(self, error: BaseException, spending: Mapping[str, Spending], seconds: Mapping[str, float]) -> None:
-        """Write that the run stopped before its end, and why."""
-        reason = str(error) or type(error).__name__
+    def spent(self, spending: Mapping[str, Spending]) -> dict[str, Any]:
+        """Note what was spent so far, now and then, and return it as plain data for the unit's event.
+
+        The event is what a killed run's bill is known by.
+        """
         usage = self._usage(spending, {})
-        self._write(status="failed", error=reason, usage=usage, timings=self._timings(seconds), finished=_now())
+        if time.monotonic() - self._written > _SPENDING_EVERY_S:
+            self._write(usage=usage)
+        return {role: to_json(taken) for role, taken in usage.items()}
+
+    def stop(
+        self,
+        error: BaseException,
+        models: Mapping[str, LLM],
+        spending: Mapping[str, Spending],
+        seconds: Mapping[str, float],
+    ) -> str:
+        """Write that the run stopped before its end, and why; return its status."""
+        self._write(
+            **self._model_facts(models),
+            status="stopped" if isinstance(error, _STOPPED) else "failed",
+            error=str(error) or type(error).__name__,
+            usage=self._usage(spending, {}),
+            timings=self._timings(seconds),
+            finished=_now(),
+        )
+        return self._manifest.status
 
     def finish(
         self,
         status: str,
         explanations: Sequence[ExplanationLine],
         scores: Sequence[ScoreLine],
+        models: Mapping[str, LLM],
         spending: Mapping[str, Spending],
         seconds: Mapping[str, float],
     ) -> Manifest:
@@ -116,6 +153,7 @@ class ManifestKeeper:
             "judge": _total(line.usage for line in scores),
         }
         self._write(
+            **self._model_facts(models),
             status=status,
             error=None,
             counts=self._counts(explanations, scores),
@@ -124,6 +162,15 @@ class ManifestKeeper:
             finished=_now(),
         )
         return self._manifest
+
+    def _model_facts(self, models: Mapping[str, LLM]) -> dict[str, Any]:
+        """Return the changes that note prices and capabilities; those of roles not asked this time stay."""
+        prices = {role: PriceFacts(**llm.price_facts) for role, llm in models.items()}
+        found = {role: CapabilityFacts(**plain(llm.capabilities)) for role, llm in models.items()}
+        return {
+            "prices": {**self._manifest.prices, **prices},
+            "capabilities": {**self._manifest.capabilities, **found},
+        }
 
     def _timings(self, seconds: Mapping[str, float]) -> dict[str, float]:
         """Return the seconds per stage, those of earlier processes included."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.scoring.llm_classifier import Classified, ClassifierConfig
     from harness.scoring.protocol import Resources
 
-__all__ = ["judge_of", "judged_score"]
+__all__ = ["check_judge", "judge_of", "judged_score"]
 
 NO_LOGPROBS = (
     "the judge reports no token log-probabilities; rank by balanced_accuracy (mode: list), or use a judge that does"
@@ -33,11 +33,22 @@ def judge_of(resources: Resources, scorer: str, config: ClassifierConfig | None 
     """
     if resources.judge is None:
         raise ConfigError(f"scorer '{scorer}' needs a judge", where="judge", hint="give one, as in judge=local")
-    if config is not None and config.mode == "single" and not resources.judge.capabilities.logprobs:
+    if config is not None:
+        check_judge(resources.judge, scorer, config)
+    return resources.judge
+
+
+def check_judge(judge: LLM, scorer: str, config: ClassifierConfig) -> None:
+    """Check that ``judge``, which was started, can answer as ``config`` asks.
+
+    Raises:
+        LLMError: If answers are to be graded (``mode: single``) and it has no token log-probabilities: no question
+            could be answered with a grade, so the run ends before anything is asked.
+    """
+    if config.mode == "single" and not judge.capabilities.logprobs:
         what = "mode 'single' grades answers by token log-probabilities, and this judge reports none"
         hint = f"'scorers=[{scorer}_list]' (or mode=list), or judge.logprobs=true if it can"
         raise LLMError(what, where=f"scorers.{scorer}.mode", hint=hint)
-    return resources.judge
 
 
 def judged_score(

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import fingerprint, plain
+from harness.llm.price import FREE
 from harness.llm.protocol import (
     Capabilities,
     Completion,
@@ -59,6 +60,11 @@ class _FakeLLM:
     def spending(self) -> Spending:
         """Return nothing spent."""
         return Spending()
+
+    @property
+    def price_facts(self) -> Mapping[str, Any]:
+        """Return that fakes are free."""
+        return FREE.facts()
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the fake's answer."""

@@ -15,6 +15,7 @@ DETECTION = ScorerSpec(
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",
     needs=frozenset({Need.JUDGE}),
+    check="harness_detection.scorer:check",
     version=2,
 )
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api import Question, ScorerEstimate, classify, estimate_calls, for_prompt, judge_of, judged_score
+from harness.api import (
+    Question,
+    ScorerEstimate,
+    check_judge,
+    classify,
+    estimate_calls,
+    for_prompt,
+    judge_of,
+    judged_score,
+)
 from harness_detection.prompt import PROMPT, shown_alone, shown_in_list
 
 if TYPE_CHECKING:
-    from harness.api import Example, ExampleShape, Explanation, Resources, Score, ScoreRecord
+    from harness.api import LLM, Example, ExampleShape, Explanation, Resources, Score, ScoreRecord
     from harness_detection.config import DetectionConfig
 
-__all__ = ["DetectionScorer"]
+__all__ = ["DetectionScorer", "check"]
 
 
 class DetectionScorer:
@@ -55,3 +64,12 @@ class DetectionScorer:
             truth=example.activating,
             shown=shown_alone(example.text) if self.config.mode == "single" else shown_in_list(example.text),
         )
+
+
+def check(config: DetectionConfig, judge: LLM) -> None:
+    """Check that the judge can answer as configured.
+
+    Raises:
+        LLMError: If it cannot grade its answers where they are to be graded.
+    """
+    check_judge(judge, "detection", config)

@@ -5,15 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.api import Question, ScorerEstimate, classify, estimate_calls, for_prompt, judge_of, judged_score
+from harness.api import (
+    Question,
+    ScorerEstimate,
+    check_judge,
+    classify,
+    estimate_calls,
+    for_prompt,
+    judge_of,
+    judged_score,
+)
 from harness_fuzzing.marking import Marked, draw_markings
 from harness_fuzzing.prompt import PROMPT, shown_alone, shown_in_list
 
 if TYPE_CHECKING:
-    from harness.api import ExampleShape, Explanation, Resources, Score, ScoreRecord
+    from harness.api import LLM, ExampleShape, Explanation, Resources, Score, ScoreRecord
     from harness_fuzzing.config import FuzzingConfig
 
-__all__ = ["FuzzingScorer"]
+__all__ = ["FuzzingScorer", "check"]
 
 NOTHING_TO_ASK = "no two activating windows could be paired as a right and a wrong marking"
 _MARK_TOKENS = 12  # delimiters, and the marked words repeated, in a typical window
@@ -64,3 +73,12 @@ class FuzzingScorer:
             truth=marked.right,
             shown=shown_alone(marked) if self.config.mode == "single" else shown_in_list(marked),
         )
+
+
+def check(config: FuzzingConfig, judge: LLM) -> None:
+    """Check that the judge can answer as configured.
+
+    Raises:
+        LLMError: If it cannot grade its answers where they are to be graded.
+    """
+    check_judge(judge, "fuzzing", config)

@@ -12,7 +12,14 @@ import pytest
 from harness.activations.builtin import CORPORA
 from harness.activations.readers.config import JsonlCorpusConfig
 from harness.config.resolved import ResolvedPlugin, ResolvedRun
-from harness.config.schema import CorpusTokens, ExamplesConfig, ExecutionConfig, FeaturesConfig, PathsConfig
+from harness.config.schema import (
+    BudgetConfig,
+    CorpusTokens,
+    ExamplesConfig,
+    ExecutionConfig,
+    FeaturesConfig,
+    PathsConfig,
+)
 from harness.errors import LLMError
 from harness.examples.record import SkippedFeature
 from harness.explainers.protocol import Draft, ExplainerEstimate
@@ -129,6 +136,7 @@ class Bench:
             controls={"shuffled": ResolvedPlugin("shuffled", shuffled, shuffled.spec.resolve_config()())},
             paths=PathsConfig(results=str(results), cache=str(results / "cache")),
             execution=ExecutionConfig(),
+            budget=BudgetConfig(),
         )
         assert isinstance(shuffled.spec, ControlSpec)
 
