@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["chat_answer", "echo_answer"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["chat_answer", "echo_answer", "prompt_tokens"]
 
 _UNIT = 1 << 32
 _CHARACTERS_PER_TOKEN = 4
@@ -79,7 +82,7 @@ def _text(body: dict[str, Any], digest: bytes) -> tuple[str, tuple[str, ...]]:
     return f"[EXPLANATION]: {_TOPICS[int(_share(digest, 1) * len(_TOPICS))]}, case {digest[:3].hex()}", ()
 
 
-def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
+def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     messages = body.get("messages")
     return messages if isinstance(messages, list) and messages else [{}]
 
@@ -141,8 +144,17 @@ def _token(text: str, choices: tuple[str, ...], top: int, digest: bytes) -> dict
     return {"token": text, "logprob": round(math.log(certain), 6), "top_logprobs": alternatives}
 
 
+def prompt_tokens(body: Mapping[str, Any]) -> int:
+    """Return how many tokens the endpoint takes the prompt of a request for."""
+    return len(str(body["prompt"])) // _CHARACTERS_PER_TOKEN if "prompt" in body else sum(_message_tokens(body))
+
+
+def _message_tokens(body: Mapping[str, Any]) -> list[int]:
+    return [len(str(message.get("content", ""))) // _CHARACTERS_PER_TOKEN + 4 for message in _messages(body)]
+
+
 def _usage(body: dict[str, Any], text: str) -> dict[str, Any]:
-    counts = [len(str(message.get("content", ""))) // _CHARACTERS_PER_TOKEN + 4 for message in _messages(body)]
+    counts = _message_tokens(body)
     prompt, answer = sum(counts), len(text) // _CHARACTERS_PER_TOKEN + 1
     # As if everything before the last message had been read before: stable, whatever the order of requests.
     cached = sum(counts[:-1]) // _CACHE_BLOCK * _CACHE_BLOCK

@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.support.loopback.answers import prompt_tokens
 from tests.support.loopback.counters import Counters
 from tests.support.loopback.faults import Fault, FaultPlan
 from tests.support.loopback.replies import RawReply, answer_to, error_reply, json_reply, wrong_reply
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "EndpointSettings"]
 
-_CONTEXT_TOKENS = 32768
+_ROOT = "/v1/"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class EndpointSettings:
         most_in_flight: Requests worked on at once; None for no ceiling.
         queues: Whether a request above the ceiling waits for its turn; else it is refused with 429.
         faults: What goes wrong.
-        models: Names it lists.
+        models: Names it lists, and the only ones it answers to.
         key: The only bearer key let in, or None to let in everybody.
+        logprobs: Whether it reports log-probabilities; where not, it ignores the wish as many servers do.
+        context_tokens: The longest prompt it takes, by its own count.
     """
 
     latency_s: float = 0.0
@@ -45,6 +48,8 @@ class EndpointSettings:
     faults: FaultPlan = field(default_factory=FaultPlan)
     models: tuple[str, ...] = ("m",)
     key: str | None = None
+    logprobs: bool = True
+    context_tokens: int = 32768
 
     def to_json(self) -> str:
         """Return the settings as one line."""
@@ -97,8 +102,8 @@ class Endpoint:
 
     def control(self, path: str, body: dict[str, Any], now: float) -> RawReply:
         """Answer what is no completion."""
-        if path.endswith("/models"):
-            facts = {"object": "model", "max_model_len": _CONTEXT_TOKENS}
+        if path == f"{_ROOT}models":
+            facts = {"object": "model", "max_model_len": self.settings.context_tokens}
             return json_reply(200, {"object": "list", "data": [{"id": name, **facts} for name in self.settings.models]})
         if path == "/reset":
             self.counters = self.counters.emptied()
@@ -162,7 +167,7 @@ class _Connection(asyncio.Protocol):
     def _take(self, head: str, raw: bytes) -> None:
         method, path, _ = head.split(" ", 2)
         now = self._loop.time()
-        if method != "POST" or not path.endswith("/completions"):
+        if method != "POST" or not (path.startswith(_ROOT) and path.endswith("/completions")):
             self._send(self._endpoint.control(path, json.loads(raw) if raw else {}, now))
             return
         digest = hashlib.blake2b(raw, digest_size=16).digest()
@@ -173,15 +178,36 @@ class _Connection(asyncio.Protocol):
             self._pending = (kind, reply, digest)
             self._reply()
             return
-        self._plan(path, json.loads(raw), digest, attempt)
+        body = json.loads(raw)
+        self._pending = self._unfit(body, digest)
+        if self._pending is not None:
+            self._reply()
+            return
+        self._plan(path, body, digest, attempt)
         if self._endpoint.full():
             self._endpoint.waiting.append(self)
         else:
             self.work()
 
+    def _unfit(self, body: Mapping[str, Any], digest: bytes) -> tuple[str, RawReply | None, bytes] | None:
+        """Return the refusal of a request that could never be answered."""
+        settings = self._endpoint.settings
+        if body.get("model") not in settings.models:
+            message = f"The model `{body.get('model')}` does not exist"
+            return "model", error_reply(404, message, code="model_not_found"), digest
+        tokens = prompt_tokens(body)
+        if tokens > settings.context_tokens:
+            message = (
+                f"This model's maximum context length is {settings.context_tokens} tokens. "
+                f"However, your messages resulted in {tokens} tokens."
+            )
+            return "context", error_reply(400, message, code="context_length_exceeded"), digest
+        return None
+
     def _plan(self, path: str, body: Mapping[str, Any], digest: bytes, attempt: int) -> None:
         faults = self._endpoint.settings.faults
         fault = faults.draw(digest, attempt)
+        body = body if self._endpoint.settings.logprobs else {**body, "logprobs": None}
         if fault is None:
             self._pending = ("ok", answer_to(path, dict(body), digest), digest)
         elif fault is Fault.TIMEOUT:
