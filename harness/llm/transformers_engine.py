@@ -83,7 +83,28 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device,
         what = f"its layers are of a kind this backend cannot batch ({', '.join(sorted(kinds - _REUSABLE))})"
         raise LLMError(what, where=where, hint="use backend: vllm, or a server")
     model.requires_grad_(requires_grad=False)
-    return model.to(device).eval()
+    model = model.to(device).eval()
+    head = model.get_output_embeddings()
+    if isinstance(head, torch.nn.Linear) and head.weight.dtype != torch.float32:
+        model.set_output_embeddings(_ExactHead(head))
+    return model
+
+
+class _ExactHead(torch.nn.Module):
+    """The head of a model of a short type, computed in float32 on a copy of its weights.
+
+    Near 20, where logits lie, bfloat16 numbers are 1/8 apart: rounded so, two close answers tie or change places, and
+    P(yes) moves by 0.03. What the layers below computed is exact enough to tell them apart.
+    """
+
+    def __init__(self, head: torch.nn.Linear) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(head.weight.float(), requires_grad=False)
+        self.bias = None if head.bias is None else torch.nn.Parameter(head.bias.float(), requires_grad=False)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return logits [..., V] in float32."""
+        return torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
 
 
 def context_of(model: Any) -> int:

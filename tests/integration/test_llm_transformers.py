@@ -107,6 +107,25 @@ async def test_prompt_logprobs_are_those_of_a_plain_forward_pass(judge: LLM, pla
         assert answer.usage.input_tokens == len(tokens)
 
 
+async def test_a_short_type_rounds_no_logits(tmp_path: Path) -> None:
+    folder = plain_checkpoint(WEIGHTS, None, SHA256, "bfloat16", cache=cache_root(None)).local
+    assert folder is not None
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    ids = tokenizer(TEXTS[0], return_tensors="pt").input_ids
+    with torch.inference_mode():
+        hidden = model.model(input_ids=ids).last_hidden_state[0].float()
+        expected = torch.log_softmax(hidden @ model.lm_head.weight.float().T, dim=-1)
+        rounded = torch.log_softmax(model(input_ids=ids).logits[0].float(), dim=-1)
+    own = expected[torch.arange(ids.shape[1] - 1), ids[0, 1:]]
+    llm = open_llm(config(folder, dtype="bfloat16"), "judge", tmp_path)
+    answer = await llm.prompt_logprobs(PromptLogprobsRequest(TEXTS[0]))
+    await llm.close()
+    assert answer.tokens is not None
+    assert [token.logprob for token in answer.tokens[1:]] == pytest.approx(own.tolist(), abs=1e-3)
+    assert float((rounded - expected).abs().max()) > 0.03
+
+
 async def test_verdicts_are_those_of_a_plain_forward_pass(judge: LLM, plain: tuple[Any, Any]) -> None:
     tokenizer, model = plain
     request = VERDICTS[0]

