@@ -58,15 +58,38 @@ class _RichTask:
 
 
 class RichProgress:
-    """Bars on a terminal."""
+    """Bars on a terminal, one under the other; those that have ended stay until the last one does."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._bars: Progress | None = None
+        self._open = 0
 
     @contextmanager
     def task(self, label: str, total: int | None, unit: str) -> Iterator[_RichTask]:
-        """Yield a bar that is shown while the task lasts."""
-        columns = (
+        """Yield a bar that is shown while the task lasts. Tasks may overlap and end in any order."""
+        # One display for all: a terminal has one bottom.
+        if self._bars is None:
+            self._bars = self._display()
+            self._bars.start()
+        bars = self._bars
+        self._open += 1
+        task = bars.add_task(label, total=total, unit=unit, note="")
+        try:
+            yield _RichTask(bars, task)
+        finally:
+            bars.stop_task(task)
+            self._open -= 1
+            if not self._open:
+                self._bars = None
+                bars.stop()
+
+    def say(self, message: str) -> None:
+        """Write one line above the bars."""
+        self._console.print(for_terminal(message), markup=False, highlight=False)
+
+    def _display(self) -> Progress:
+        return Progress(
             TextColumn("{task.description:<28}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -74,13 +97,8 @@ class RichProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
+            console=self._console,
         )
-        with Progress(*columns, console=self._console) as bars:
-            yield _RichTask(bars, bars.add_task(label, total=total, unit=unit, note=""))
-
-    def say(self, message: str) -> None:
-        """Write one line above the bars."""
-        self._console.print(for_terminal(message), markup=False, highlight=False)
 
 
 class _LineTask:

@@ -19,6 +19,7 @@ from harness.config.guard import refuse_targets_in_overrides
 from harness.config.hydra_bridge import prepare_hydra
 from harness.config.hydra_errors import HYDRA_ERRORS, translate
 from harness.config.paths import conf_dir
+from harness.config.repeat import REPEATED, load_repetition, refuse_choices, store_repetition
 from harness.config.resolve import resolve_run
 from harness.errors import HarnessError, ResultsError
 from harness.registry.catalogue import load_catalogue
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from harness.cli.run_arguments import RunArguments
+    from harness.config.repeat import Repetition
+    from harness.config.resolve import ResolvedRun
     from harness.registry.catalogue import Catalogue
     from harness.runner.execute import RunReport
 
@@ -36,6 +39,7 @@ __all__ = ["HELP", "run"]
 
 HELP = """\
 usage: harness run [GROUP=OPTION ...] [KEY=VALUE ...] [--dry-run] [-m] [--cfg job] [-p no:NAME]
+       harness run --from results/runs/RUN_ID [KEY=VALUE ...] [--dry-run]
 
 Explains features, scores the explanations, and writes records and a leaderboard under paths.results.
 The same command goes on where a stopped run was, and repeats nothing that is done.
@@ -43,6 +47,8 @@ The same command goes on where a stopped run was, and repeats nothing that is do
 groups:   subject corpus examples features explainer judge embedder scorers controls experiment
           several options of one group: 'scorers=[detection,fuzzing]'; `harness list configs` lists all
 
+  --from RUN         repeat a run from its folder or manifest.json instead of from groups; in its own results folder
+                     that goes on with it, with paths.results=FOLDER everything is done again
   --dry-run          print the units, calls and tokens it would take, and do nothing
   -m                 run every combination of comma-separated values (features.seed=0,1,2)
   --cfg job          print the composed configuration (--resolve: with references filled in)
@@ -79,14 +85,20 @@ def run(arguments: Sequence[str]) -> int:
     refuse_targets_in_overrides(asked.overrides)
     catalogue = load_catalogue(asked.disabled)
     warn_of_broken(catalogue)
+    config_name, repeated = CONFIG_NAME, None
+    if asked.repeated is not None:
+        refuse_choices(asked.overrides)
+        repeated = load_repetition(asked.repeated, asked.overrides)
+        store_repetition(repeated)
+        config_name = REPEATED
     if not asked.inspects:
-        look_at(asked.overrides, catalogue, config_dir=asked.config_dir)
+        look_at(asked.overrides, catalogue, config_dir=asked.config_dir, config_name=config_name)
     outcomes = _Outcomes()
     with _hydras_command_line(asked.hydra):
         prepare_hydra(catalogue)
         try:
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(
-                _job(asked, outcomes)
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(
+                _job(asked, outcomes, repeated)
             )()
         except HYDRA_ERRORS as error:
             raise translate(error, catalogue) from error
@@ -97,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
     return max(outcomes.codes, default=0, key=_SEVERITY.index)
 
 
-def _job(asked: RunArguments, outcomes: _Outcomes) -> hydra.TaskFunction:
+def _job(asked: RunArguments, outcomes: _Outcomes, repeated: Repetition | None) -> hydra.TaskFunction:
     """Return the function that Hydra calls with each composed configuration.
 
     It loads the catalogue itself: a launcher may call it in another process. It raises nothing in a single run, since
@@ -108,7 +120,7 @@ def _job(asked: RunArguments, outcomes: _Outcomes) -> hydra.TaskFunction:
         try:
             if asked.sweep:
                 write_note(f"job {HydraConfig.get().job.num}: {HydraConfig.get().job.override_dirname}")
-            outcomes.codes.append(_one(config, load_catalogue(asked.disabled), dry_run=asked.dry_run))
+            outcomes.codes.append(_one(config, load_catalogue(asked.disabled), repeated, dry_run=asked.dry_run))
         except Exception as error:
             if not asked.sweep:
                 outcomes.error = error
@@ -121,8 +133,10 @@ def _job(asked: RunArguments, outcomes: _Outcomes) -> hydra.TaskFunction:
     return job
 
 
-def _one(config: DictConfig, catalogue: Catalogue, *, dry_run: bool) -> int:
+def _one(config: DictConfig, catalogue: Catalogue, repeated: Repetition | None, *, dry_run: bool) -> int:
     resolved = resolve_run(config, catalogue)
+    if repeated is not None:
+        _write_differences(repeated, resolved)
     if dry_run:
         from harness.runner.dryrun import describe
 
@@ -133,6 +147,15 @@ def _one(config: DictConfig, catalogue: Catalogue, *, dry_run: bool) -> int:
     report = execute(resolved, catalogue, terminal_progress())
     _write_report(report)
     return report.exit_code
+
+
+def _write_differences(repeated: Repetition, resolved: ResolvedRun) -> None:
+    from harness.runner.repeat import differences
+
+    for place in repeated.code_refused:
+        write_note(f"{place} was on in the run that is repeated, and is off: read that code, then add {place}=true")
+    for line in differences(repeated.manifest, resolved):
+        write_note(line)
 
 
 def _write_report(report: RunReport) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunArguments", "parse_run"]
 
+_FROM = "--from"
 _REFUSED = {
     "config_path": "choose groups and values, or add a folder of your own with --config-dir",
     "config_name": "choose an experiment, or add a folder of your own with --config-dir",
@@ -35,6 +36,7 @@ class RunArguments:
         sweep: Whether Hydra is to run every combination of comma-separated values.
         inspects: Whether Hydra is only to show something.
         config_dir: The user's own config folder.
+        repeated: The run to be repeated from its manifest, None for a run of ``conf/``.
     """
 
     overrides: tuple[str, ...]
@@ -44,6 +46,7 @@ class RunArguments:
     sweep: bool
     inspects: bool
     config_dir: str | None
+    repeated: str | None = None
 
 
 def parse_run(arguments: Sequence[str]) -> RunArguments:
@@ -55,10 +58,15 @@ def parse_run(arguments: Sequence[str]) -> RunArguments:
     """
     rest: list[str] = []
     plugins: list[str] = []
+    repeated: str | None = None
     given = iter(arguments)
     for argument in given:
         if argument == "-p":
             plugins.append(next(given, ""))
+        elif argument == _FROM or argument.startswith(f"{_FROM}="):
+            repeated = argument[len(_FROM) + 1 :] if argument != _FROM else next(given, "")
+            if not repeated:
+                raise ConfigError("no run is named", where=_FROM, hint=f"{_FROM} results/runs/RUN_ID")
         elif argument != "--dry-run":
             rest.append(argument)
     parser = get_args_parser()
@@ -76,6 +84,7 @@ def parse_run(arguments: Sequence[str]) -> RunArguments:
         sweep=bool(parsed.multirun),
         inspects=bool(parsed.cfg or parsed.info or parsed.hydra_help or parsed.shell_completion),
         config_dir=parsed.config_dir,
+        repeated=repeated,
     )
 
 

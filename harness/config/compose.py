@@ -47,13 +47,20 @@ def compose_run(overrides: Sequence[str], catalogue: Catalogue | None = None) ->
     return composed
 
 
-def look_at(overrides: Sequence[str], catalogue: Catalogue, *, config_dir: str | None = None) -> None:
+def look_at(
+    overrides: Sequence[str],
+    catalogue: Catalogue,
+    *,
+    config_dir: str | None = None,
+    config_name: str = CONFIG_NAME,
+) -> None:
     """Compose what Hydra is about to compose, and check it before Hydra acts on it.
 
     Args:
         overrides: As on the command line. Every value of a sweep is looked at, each with the first ones of the others.
         catalogue: What is registered.
         config_dir: The user's own config folder (``--config-dir``).
+        config_name: The primary config.
 
     Raises:
         ConfigError: If it cannot be composed, or names code to be run.
@@ -61,7 +68,7 @@ def look_at(overrides: Sequence[str], catalogue: Catalogue, *, config_dir: str |
     refuse_targets_in_overrides(overrides)
     searchpath = _searchpath(overrides, config_dir) if config_dir is not None else []
     for single in _without_sweeps(overrides, catalogue):
-        plain = OmegaConf.to_container(_compose([*single, *searchpath], catalogue), resolve=False)
+        plain = OmegaConf.to_container(_compose([*single, *searchpath], catalogue, config_name), resolve=False)
         composed = cast("dict[str, Any]", plain)
         refuse_code_in_hydra(composed.pop("hydra"))
         refuse_targets(composed)
@@ -77,13 +84,13 @@ def _searchpath(overrides: Sequence[str], config_dir: str) -> list[str]:
     return [f"hydra.searchpath=['file://{folder}']"]
 
 
-def _compose(overrides: Sequence[str], catalogue: Catalogue) -> DictConfig:
+def _compose(overrides: Sequence[str], catalogue: Catalogue, config_name: str = CONFIG_NAME) -> DictConfig:
     with _LOCK:
         GlobalHydra.instance().clear()
         prepare_hydra(catalogue)
         try:
             with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-                composed = compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
+                composed = compose(config_name, overrides=list(overrides), return_hydra_config=True)
         except COMPOSITION_ERRORS as error:
             raise translate(error, catalogue) from error
     OmegaConf.set_struct(composed, False)  # noqa: FBT003  -- the library's signature

@@ -120,6 +120,9 @@ def _row(
     values = part.values
     done = [entry for entry in part.entries.values() if entry.status == "scored"]
     prices = [entry.usd for entry in done]
+    explaining = scored.cell.explaining
+    taken = [explaining[feature] for feature in part.entries if feature in explaining]
+    written = [usd for _, usd in taken]
     return LeaderboardRow(
         protocol=group.protocol,
         protocol_fields=group.fields,
@@ -144,6 +147,8 @@ def _row(
         items_coverage=_items(part.entries.values()),
         tokens_per_feature=_mean(entry.tokens for entry in done),
         usd_per_feature=None if None in prices else _mean(prices),
+        explainer_tokens_per_feature=_mean(tokens for tokens, _ in taken),
+        explainer_usd_per_feature=None if None in written else _mean(written),
         distinguishes_controls=_distinguishes(margins, higher_is_better=metric.higher_is_better),
         tied_with=sorted(
             other.scored.name for other in slices if other is not part and _indistinct(differences.between(part, other))

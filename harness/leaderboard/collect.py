@@ -14,7 +14,7 @@ from harness.errors import ResultsError
 from harness.outcome import Outcome
 from harness.results.jsonl import read_lines
 from harness.results.manifest import read_manifest
-from harness.results.records import ScoreLine
+from harness.results.records import ExplanationLine, ScoreLine
 from harness.results.runfolder import RunPaths
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _SCORED = "scored"
 Feature = tuple[str, int]
 """A subject and the index of one of its features."""
 
+
+Taken = tuple[int, float | None]
+"""Tokens and dollars; None for dollars that are not known."""
 
 ItemCounts = tuple[tuple[str, int], ...]
 """How many items had each outcome."""
@@ -55,11 +58,19 @@ class Entry:
 
 @dataclass
 class Cell:
-    """An explanation set's entries under one protocol, and the runs they are from. ``control``: see ``ScoreLine``."""
+    """An explanation set's entries under one protocol, and the runs they are from.
+
+    Attributes:
+        control: See ``ScoreLine``.
+        entries: What was scored.
+        explaining: Usage of writing each feature's explanation.
+        runs: Ids of the runs.
+    """
 
     control: str | None
     entries: dict[Feature, Entry] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
+    explaining: dict[Feature, Taken] = field(default_factory=dict)
 
 
 @dataclass
@@ -124,6 +135,7 @@ def _read_run(
     """Return the cells of one run by group and set name, making the groups that are new."""
     cells: dict[tuple[str, str, str | None], dict[str, Cell]] = {}
     coverages: dict[ItemCounts, ItemCounts] = {}
+    explaining = _explaining(paths)
     # A last line without its newline is not committed: a run may be writing it at this moment.
     for line in read_lines(paths.scores, ScoreLine, ignore_torn=True):
         facts = manifest.scorers.get(line.scorer)
@@ -133,12 +145,26 @@ def _read_run(
         key = (line.protocol, line.scorer, facts.judge)
         if key not in groups:
             groups[key] = _group(line, facts, manifest, paths)
-        cell = cells.setdefault(key, {}).setdefault(line.explanation_set, Cell(line.control, runs=[manifest.run_id]))
+        sets = cells.setdefault(key, {})
+        if line.explanation_set not in sets:
+            taken = explaining.get(line.explanation_set, {})
+            sets[line.explanation_set] = Cell(line.control, runs=[manifest.run_id], explaining=taken)
+        cell = sets[line.explanation_set]
         feature = (intern(line.subject), line.feature)
         entry = _entry(line, groups[key], coverages)
         known = cell.entries.get(feature)
         cell.entries[feature] = entry if known is None else _better(known, entry, feature, cell.runs, cell.runs)
     return cells
+
+
+def _explaining(paths: RunPaths) -> dict[str, dict[Feature, Taken]]:
+    """Return what writing each explanation of a run took, by explanation set."""
+    taken: dict[str, dict[Feature, Taken]] = {}
+    for line in read_lines(paths.explanations, ExplanationLine, ignore_torn=True):
+        usage = line.usage
+        feature = (intern(line.subject), line.feature)
+        taken.setdefault(line.explanation_set, {})[feature] = (usage.input_tokens + usage.output_tokens, usage.usd)
+    return taken
 
 
 def _group(line: ScoreLine, facts: ScorerFacts, manifest: Manifest, paths: RunPaths) -> Group:
@@ -198,6 +224,7 @@ def _absorb(mine: Cell, other: Cell) -> None:
     for feature, entry in other.entries.items():
         known = mine.entries.get(feature)
         mine.entries[feature] = entry if known is None else _better(known, entry, feature, mine.runs, other.runs)
+    mine.explaining = {**other.explaining, **mine.explaining}
     mine.runs += [run for run in other.runs if run not in mine.runs]
 
 

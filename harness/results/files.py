@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["locked", "open_locked", "reported", "write_all", "write_whole"]
+__all__ = ["UnlockableError", "locked", "open_locked", "reported", "write_all", "write_whole"]
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+
+
+class UnlockableError(OSError):
+    """The file system knows no locks (some network mounts): whoever needs one has to claim a file instead."""
+
 
 _CHUNK = 1 << 20
 
@@ -23,16 +31,18 @@ def open_locked(path: Path, *, wait: bool) -> int:
 
     Args:
         path: The file.
-        wait: Whether to wait for another holder, or fail at once.
+        wait: Whether to wait for another holder, or fail at once. Where the file system knows no locks, one who would
+            wait goes on without: the files of a run have one writer anyway, kept by the run's own claim.
 
     Raises:
         BlockingIOError: If another process holds the lock and ``wait`` is false.
+        UnlockableError: If there are no locks here and ``wait`` is false.
         OSError: If the file cannot be opened.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor, wait=wait)
             if _is_at(descriptor, path):
                 return descriptor
         except BaseException:
@@ -93,6 +103,18 @@ def write_whole(path: Path, pieces: Iterable[str]) -> None:
         os.fsync(descriptor)
         partial.replace(path)
         _sync_folder(path.parent)
+
+
+def _lock(descriptor: int, *, wait: bool) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        if not wait:
+            raise UnlockableError(error.errno, error.strerror) from error
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

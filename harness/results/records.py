@@ -182,7 +182,12 @@ class LeaderboardRow:
     features_coverage: dict[str, int] = field(default_factory=dict)
     items_coverage: dict[str, int] = field(default_factory=dict)
     tokens_per_feature: float | None = None
+    """What scoring took per scored feature: the judge's bill."""
     usd_per_feature: float | None = None
+    """Likewise in dollars; None where a price is unknown."""
+    explainer_tokens_per_feature: float | None = None
+    """What writing the explanations took per feature: the explainer's bill."""
+    explainer_usd_per_feature: float | None = None
     distinguishes_controls: bool | None = None
     """Whether every margin's interval lies above 0 (below, where lower is better); None where there is no control."""
     tied_with: list[str] = field(default_factory=list)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import socket
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from harness.errors import ResultsError
-from harness.results.files import open_locked, write_all
+from harness.results.claim import ClaimedError, about_us, claim, owner
+from harness.results.files import UnlockableError, open_locked, write_all
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["RunFolder", "RunPaths"]
 
+_CLAIM = "run.claim"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
-_MINUTE = 60
-_HOUR = 3600
 
 
 class RunPaths:
@@ -73,48 +70,45 @@ class RunPaths:
 class RunFolder(RunPaths):
     """A run's folder whose lock this process holds. Made by ``open``; closed by ``close`` or as a context manager."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int | None) -> None:
         super().__init__(path)
-        self._descriptor: int | None = descriptor
+        self._descriptor = descriptor
+        self._is_open = True
 
     @classmethod
     def open(cls, results_root: str | Path, run_id: str) -> Self:
         """Return the locked folder ``<results_root>/runs/<run_id>``, made if need be.
 
+        The lock of a killed process is none. Where the file system knows no locks, the folder is claimed by a file.
+
         Raises:
             ResultsError: If the folder cannot be written, the id is no plain file name, or another process works on
-                the run (the message names it).
+                the run (the message names it and says for how long).
         """
         if not _NAME.fullmatch(run_id):
             raise ResultsError(f"'{run_id}' cannot be the name of a run", hint="use letters, digits, '.', '_' and '-'")
         path = Path(results_root) / "runs" / run_id
         try:
             path.mkdir(parents=True, exist_ok=True)
-            descriptor = open_locked(path / "run.lock", wait=False)
-        except BlockingIOError:
-            raise ResultsError(
-                f"another process works on this run: {_owner(path / 'run.lock')}",
-                where=str(path),
-                hint="wait for it or stop it; the same command then goes on where it stopped",
-            ) from None
+            return cls(path, _lock(path))
         except OSError as error:
             raise ResultsError(
                 f"cannot write the results folder: {error.strerror or error}",
                 where=str(path),
                 hint="name another folder with paths.results=FOLDER",
             ) from error
-        os.ftruncate(descriptor, 0)
-        about = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
-        write_all(descriptor, json.dumps(about).encode())
-        return cls(path, descriptor)
 
     def close(self) -> None:
         """Give the lock back and remove its file; idempotent."""
-        if self._descriptor is not None:
-            # Removed while still held: whoever opened it meanwhile sees that it is gone and opens a new one.
-            self.lock.unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._descriptor is None:
+            (self.path / _CLAIM).unlink(missing_ok=True)
+            return
+        # Removed while still held: whoever opened it meanwhile sees that it is gone and opens a new one.
+        self.lock.unlink(missing_ok=True)
+        os.close(self._descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -125,19 +119,23 @@ class RunFolder(RunPaths):
         self.close()
 
 
-def _owner(lock: Path) -> str:
-    """Return who holds the lock, as far as its file says: ``process 123 on host, for 4 min``."""
+def _lock(path: Path) -> int | None:
+    """Return the descriptor that holds the lock of the run in ``path``, None if it had to be claimed by a file."""
+    hint = "wait for it or stop it; the same command then goes on where it stopped"
     try:
-        about = json.loads(lock.read_text("utf-8"))
-        age = max(0.0, time.time() - float(about["started"]))
-        return f"process {int(about['pid'])} on {about['host']!s:.80}, for {_age(age)}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "it has not said which"
-
-
-def _age(seconds: float) -> str:
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < _HOUR:
-        return f"{seconds / _MINUTE:.0f} min"
-    return f"{seconds / _HOUR:.1f} h"
+        descriptor = open_locked(path / "run.lock", wait=False)
+    except BlockingIOError:
+        what = f"another process works on this run: {owner(path / 'run.lock')}"
+        raise ResultsError(what, where=str(path), hint=hint) from None
+    except UnlockableError:
+        (path / "run.lock").unlink(missing_ok=True)
+        try:
+            claim(path / _CLAIM)
+        except ClaimedError:
+            what = f"another process works on this run: {owner(path / _CLAIM)}"
+            hint = f"wait for it or stop it; if it is gone, remove {path / _CLAIM}"
+            raise ResultsError(what, where=str(path), hint=hint) from None
+        return None
+    os.ftruncate(descriptor, 0)
+    write_all(descriptor, about_us())
+    return descriptor

@@ -185,6 +185,16 @@ class _Run:
         return [line for line in self.explanations if line.explanation_set == self.resolved.set_name]
 
     def _failures(self) -> Sequence[str]:
+        """Return one line per failed unit, after one that says so if none of the features came to anything."""
+        each = self._failed_units()
+        real = self._real_explanations()
+        if each and real and not any(line.text is not None for line in real):
+            first = next((line for line in real if line.error), real[0])
+            said = first.error or first.outcome
+            return [f"none of {len(real)} features could be explained; {first.subject}/{first.feature}: {said}", *each]
+        return each
+
+    def _failed_units(self) -> list[str]:
         # A control that had nothing to be made from is a consequence, not a failure of its own.
         explaining = [line for line in self._real_explanations() if line.outcome == "error"]
         scoring = [line for line in self.scores if line.status == "error"]

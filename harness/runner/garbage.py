@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["AnswerWatch", "unusable"]
 
 _PATIENCE = 3
+_HINT = "another judge=..., or the scorer's other mode (see `harness show scorer`)"
+_MENDED = ". Try: "  # the reason itself says what to do
 _SHOWN = 80
+_SHOWN_ERROR = 400  # an error names its numbers and its mend
 
 
 def unusable(result: Score, most_failed: float) -> str | None:
@@ -30,7 +33,7 @@ def unusable(result: Score, most_failed: float) -> str | None:
     if answered and len(failed) <= most_failed * len(result.items):
         return None
     worst = (failed or list(result.items))[0]
-    said = for_terminal(worst.error or worst.reply or "")[:_SHOWN]
+    said = for_terminal(worst.error)[:_SHOWN_ERROR] if worst.error else for_terminal(worst.reply or "")[:_SHOWN]
     asked = len(result.items)
     if not answered:
         return f"none of {asked} answers could be used; one was {worst.outcome}: {said}"
@@ -61,8 +64,9 @@ class AnswerWatch:
         elif not self._trusted:
             self._useless.add(feature)
             if len(self._useless) >= _PATIENCE:
+                subject, number = feature
                 raise LLMError(
-                    f"the judge's answers cannot be used: {reason}",
+                    f"the judge's answers cannot be used, those about {subject}/{number} for instance: {reason}",
                     where=f"scorer {self._scorer}",
-                    hint="another judge=..., or the scorer's other mode (see `harness show scorer`)",
+                    hint=None if _MENDED in reason else _HINT,
                 )

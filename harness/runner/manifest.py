@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from harness.runner.explain import ExplanationSet
     from harness.runner.protocols import Protocol
 
-__all__ = ["ManifestKeeper"]
+__all__ = ["ManifestKeeper", "plugin_versions"]
 
 _SPENDING_EVERY_S = 30.0
 _STOPPED = (BudgetError, KeyboardInterrupt, asyncio.CancelledError)
@@ -76,7 +76,7 @@ class ManifestKeeper:
             config=host_free(resolved.plain(), self._roots),
             config_sha256=resolved.config_sha256,
             settings=host_free(resolved.settings(), self._roots),
-            versions=collect_versions(_plugin_versions(resolved)),
+            versions=collect_versions(plugin_versions(resolved)),
             models=host_free(_models(resolved), self._roots),
             seeds={"root": resolved.seed, "features": resolved.features.seed},
             started=earlier.started if earlier else _now(),
@@ -213,7 +213,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _plugin_versions(resolved: ResolvedRun) -> dict[str, PluginVersion]:
+def plugin_versions(resolved: ResolvedRun) -> dict[str, PluginVersion]:
+    """Return which distribution every plugin of a run is from, by kind and name."""
     used = {
         "subject": resolved.subjects.values(),
         "corpus": [resolved.corpus],
