@@ -25,8 +25,9 @@ _KEYWORDS = {
 _RULES = {
     "string": r'"\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" hex hex hex hex))* "\""',
     "hex": "[0-9a-fA-F]",
-    "integer": '"-"? ("0" | [1-9] [0-9]*)',
-    "number": 'integer ("." [0-9]+)? ([eE] [-+]? [0-9]+)?',
+    # Bounded, since a model that has begun to write digits may never end; and so always finite.
+    "integer": f'"-"? ("0" | [1-9]{" [0-9]?" * 15})',
+    "number": f'integer ("." [0-9]{" [0-9]?" * 19})? ([eE] [-+]? [0-9] [0-9]?)?',
     "boolean": '"true" | "false"',
     "null": '"null"',
 }
@@ -49,7 +50,8 @@ def schema_grammar(schema: Mapping[str, Any]) -> str | None:
     Sentences are JSON on one line, with at most one blank after a comma or colon. Objects have the properties of the
     schema, all of them and in its order, optional ones too. Known: fixed properties, arrays with ``minItems`` and
     ``maxItems``, ``enum``, ``const``, ``anyOf``, lists of types, strings, integers, numbers, booleans and null without
-    further conditions. Anything else gives None rather than a grammar that allows what the schema forbids.
+    further conditions; integers have at most 16 digits, numbers 20 after the point and two in the exponent.
+    Anything else gives None rather than a grammar that allows what the schema forbids.
     """
     used: dict[str, str] = {}
     try:

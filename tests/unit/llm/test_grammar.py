@@ -42,6 +42,8 @@ def objects(values: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict
     )
 
 
+# Written out, lists in lists grow fast: too fast for drawing sentences from a regular expression.
+FLAT = LEAVES | arrays(LEAVES) | objects(LEAVES | arrays(LEAVES))
 SCHEMAS = st.recursive(LEAVES, lambda inner: arrays(inner) | objects(inner), max_leaves=5)
 
 
@@ -62,8 +64,8 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return fields.map(lambda found: dict(zip(names, found, strict=True)))
     simple: dict[Any, st.SearchStrategy[Any]] = {
         "string": st.text(max_size=8),
-        "integer": st.integers(),
-        "number": st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
+        "integer": st.integers(1 - 10**16, 10**16 - 1),
+        "number": st.floats(-1e90, 1e90).filter(lambda number: not 0 < abs(number) < 1e-90) | st.integers(-99, 99),
         "boolean": st.booleans(),
         "null": st.none(),
     }
@@ -92,21 +94,27 @@ def test_every_valid_value_is_a_sentence(data: st.DataObject) -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None, max_examples=60)
 @given(st.data())
 def test_every_sentence_is_valid_and_is_read(data: st.DataObject) -> None:
-    schema = data.draw(SCHEMAS)
+    schema = data.draw(FLAT)
     sentence = data.draw(st.from_regex(compiled(schema), fullmatch=True))
     value = json.loads(sentence)
     jsonschema.validate(value, schema)
     parsed = parse_json(sentence)
     assert parsed.failure is None
     # A list of one value is read as a list; compared as text, because True equals 1.
-    assert json.dumps(parsed.value) == json.dumps(value)
+    assert json.dumps(parsed.value, ensure_ascii=False) == whole_characters(json.dumps(value, ensure_ascii=False))
+
+
+def whole_characters(text: str) -> str:
+    """Return ``text`` with every half of a character replaced, as the reader does."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @pytest.mark.parametrize(
     ("schema", "wrong"),
     [
-        ({"type": "integer"}, ["1.5", "01", '"1"', "", "true", " 1"]),
+        ({"type": "integer"}, ["9" * 17, "1.5", "01", '"1"', "", "true", " 1"]),
         ({"type": "array", "items": {"enum": [0, 1]}, "minItems": 2, "maxItems": 2}, ["[0]", "[0,1,0]", "[0,2]", "[]"]),
+        ({"type": "number"}, ["1e400", "1.", ".5", "+1", "NaN", "-Infinity"]),
         ({"type": "array", "items": {"type": "null"}, "maxItems": 1}, ["[null,null]", "null"]),
         ({"type": "array", "items": {"type": "null"}, "minItems": 1}, ["[]"]),
         ({"type": "object", "properties": {"a": {"type": "boolean"}}}, ["{}", '{"b":true}', '{"a":true,"b":1}']),
