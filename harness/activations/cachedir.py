@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 
 from harness.activations.artefact import META, USED, remove_dead_partials
 from harness.errors import UnknownNameError
+from harness.llm.answers_file import answers_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["ACTIVATIONS_FOLDER", "CORPORA_FOLDER", "KINDS", "Artefact", "list_artefacts", "prune"]
+__all__ = ["ACTIVATIONS_FOLDER", "ANSWERS_KIND", "CORPORA_FOLDER", "KINDS", "Artefact", "list_artefacts", "prune"]
 
 CORPORA_FOLDER = "corpora"
 ACTIVATIONS_FOLDER = "activations"
-KINDS = ("materials", "models", CORPORA_FOLDER, ACTIVATIONS_FOLDER, "llm")
+ANSWERS_KIND = "llm"
+KINDS = ("materials", "models", CORPORA_FOLDER, ACTIVATIONS_FOLDER, ANSWERS_KIND)
 _DOOMED = ".doomed-"
-_JOURNALS = ("-wal", "-shm", "-journal")
+_BESIDE = ("-wal", "-shm", "-journal", "-lock")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ def prune(
 ) -> list[Artefact]:
     """Return the artefacts that were removed, or with ``dry_run`` would be.
 
+    The answers of language models stay: they are removed answer by answer (``harness.llm.cache_contents``), as their
+    file may be in use, and was paid for.
+
     Args:
         cache: The cache folder.
         kinds: The kinds to clear.
@@ -81,6 +86,7 @@ def prune(
         artefact
         for artefact in list_artefacts(cache)
         if artefact.kind in kinds
+        and artefact.path != answers_path(cache)
         and artefact.fingerprint not in keep
         and (before is None or artefact.last_used <= before)
     ]
@@ -98,12 +104,12 @@ def _entries(cache: Path, kind: str) -> Iterator[Path]:
     if folder.is_dir():
         # Names that begin with a dot are unfinished work or locks, and no artefacts.
         named = (path for path in folder.iterdir() if not path.name.startswith("."))
-        yield from sorted(path for path in named if not path.name.endswith(_JOURNALS))
+        yield from sorted(path for path in named if not path.name.endswith(_BESIDE))
 
 
 def _with_journals(path: Path) -> list[Path]:
-    """Return ``path`` and, where it is an SQLite file, the journals beside it."""
-    return [path, *(journal for end in _JOURNALS if (journal := path.with_name(path.name + end)).exists())]
+    """Return ``path`` and, where it is an SQLite file, the journals and the lock beside it."""
+    return [path, *(journal for end in _BESIDE if (journal := path.with_name(path.name + end)).exists())]
 
 
 def _describe(kind: str, path: Path) -> Artefact:
@@ -119,7 +125,7 @@ def _describe(kind: str, path: Path) -> Artefact:
         bytes=sum(_size(part) for part in _with_journals(path)),
         created=_time(created) or datetime.fromtimestamp(changed, UTC),
         last_used=datetime.fromtimestamp(used, UTC),
-        summary=_summary(kind, meta),
+        summary=_summary(path, kind, meta),
     )
 
 
@@ -138,7 +144,7 @@ def _time(text: object) -> datetime | None:
         return None
 
 
-def _summary(kind: str, meta: dict[str, object]) -> str:
+def _summary(path: Path, kind: str, meta: dict[str, object]) -> str:
     tokens, activations = meta.get("n_tokens"), meta.get("n_activations")
     if kind == CORPORA_FOLDER and isinstance(tokens, int):
         return f"{tokens:,} tokens of {meta.get('n_documents')} documents"
@@ -147,7 +153,9 @@ def _summary(kind: str, meta: dict[str, object]) -> str:
     identity = meta.get("identity")
     if isinstance(identity, dict) and isinstance(identity.get("uri"), str):
         return f"{identity['uri']}"
-    return {"materials": "fetched file", "models": "converted model", "llm": "answers of language models"}.get(kind, "")
+    if kind == ANSWERS_KIND:
+        return "what endpoints can do" if path.is_dir() else "answers of language models"
+    return {"materials": "fetched file", "models": "converted model"}.get(kind, "")
 
 
 def _size(path: Path) -> int:

@@ -124,6 +124,8 @@ class LLMConfig:
     choices: str = "auto"  # auto | grammar | structured_outputs | guided_choice | none
     logprobs: bool | None = None
     prompt_logprobs: bool | None = None
+    # What is kept in the cache: ok (answers) | all (refusals, answers cut off and empty ones as well)
+    cache_answers: str = "ok"
     prompt_cache: str = "auto"  # markers for the provider's prompt cache: auto | on | off
     extra_body: dict[str, Any] = field(default_factory=dict)
     input_usd_per_mtok: float | None = None

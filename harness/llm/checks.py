@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from harness.config.schema import LLMConfig
     from harness.llm.diagnosis import Place
 
-__all__ = ["BACKENDS", "check_llm", "endpoint_url"]
+__all__ = ["BACKENDS", "KEEP_ALL", "check_llm", "endpoint_url"]
 
 BACKENDS = ("litellm", "local", "transformers", "vllm")
+KEEP_ALL = "all"
+_KEEP = ("ok", KEEP_ALL)
 _MISSING = "???"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 _SECRET_FIELDS = re.compile(r"api[-_]?key|authorization|password|secret", re.IGNORECASE)
@@ -49,6 +51,7 @@ def check_llm(config: LLMConfig, place: Place) -> None:
     if config.model in {_MISSING, ""}:
         raise ConfigError("no model is given", where=place.key("model"), hint="for instance openai/gpt-4o-mini")
     _check_modes(config, place)
+    _check_cache(config, place)
     _check_numbers(config, place)
     _check_secrets(config, place)
     if config.backend == "local":
@@ -68,6 +71,12 @@ def _check_modes(config: LLMConfig, place: Place) -> None:
         modes = [AUTO, *(mode.value for mode in kind)]
         if getattr(config, name) not in modes:
             raise UnknownNameError(what, getattr(config, name), modes, where=place.key(name))
+
+
+def _check_cache(config: LLMConfig, place: Place) -> None:
+    if config.cache_answers not in _KEEP:
+        where = place.key("cache_answers")
+        raise UnknownNameError("choice of answers to keep", config.cache_answers, _KEEP, where=where)
 
 
 def _check_numbers(config: LLMConfig, place: Place) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.llm.facts import EndpointFacts, StatedFacts
     from harness.llm.protocol import PromptLogprobsRequest
 
-__all__ = ["Endpoint", "LitellmBackend"]
+__all__ = ["Endpoint", "LitellmBackend", "load_litellm"]
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LISTING = frozenset({"openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy", "text-completion-openai"})
@@ -109,7 +109,7 @@ class LitellmBackend:
         """Import litellm (seconds; in a thread) and open the connection pool."""
         if self._litellm is None:
             self._api_key = self._read_key()
-            self._litellm = await asyncio.to_thread(_load_litellm)
+            self._litellm = await asyncio.to_thread(load_litellm)
             marks = _CACHE_MARKS.get(self._endpoint.prompt_cache)
             if marks is None:
                 marks = wants_cache_marks(self._litellm, self._endpoint.model)
@@ -237,7 +237,7 @@ class LitellmBackend:
         return body if isinstance(body, dict) else {}
 
 
-def _load_litellm() -> Any:
+def load_litellm() -> Any:
     """Return litellm, imported without network access and kept quiet."""
     # Otherwise importing it fetches a price list from the network, and reads whatever .env file lies in the cwd.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")

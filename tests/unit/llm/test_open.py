@@ -103,3 +103,8 @@ def test_every_shipped_option_fits_the_schema(name: str, tmp_path: Path) -> None
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(LLMConfig), option, missing))
     assert isinstance(config, LLMConfig)
     assert open_llm(config, "judge", tmp_path).role == "judge"
+
+
+def test_what_the_cache_keeps_is_one_of_two(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"judge\.cache_answers: .*'some'"):
+        open_llm(LLMConfig(model="openai/m", cache_answers="some"), "judge", tmp_path)
