@@ -93,8 +93,8 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device,
 class _ExactHead(torch.nn.Module):
     """The head of a model of a short type, computed in float32 on a copy of its weights.
 
-    Near 20, where logits lie, bfloat16 numbers are 1/8 apart: rounded so, two close answers tie or change places, and
-    P(yes) moves by 0.03. What the layers below computed is exact enough to tell them apart.
+    Between 16 and 32 bfloat16 numbers are 1/8 apart: logits rounded so can tie or change places, and P(yes) was seen to
+    move by 0.03. What the layers below computed is exact enough to tell them apart.
     """
 
     def __init__(self, head: torch.nn.Linear) -> None:
