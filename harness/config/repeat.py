@@ -69,7 +69,7 @@ def refuse_choices(overrides: Sequence[str]) -> None:
 def load_repetition(given: str, overrides: Sequence[str] = ()) -> Repetition:
     """Return the run whose folder or ``manifest.json`` is named.
 
-    Unless ``overrides`` say otherwise, its results lie where those of the first run do, so that a run is gone on with; a
+    Unless ``overrides`` say otherwise, its results lie where those of the first run do, so that it is gone on with. A
     manifest that lies alone is repeated into the usual place.
 
     Args:

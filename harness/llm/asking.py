@@ -81,7 +81,7 @@ class Asking:
         begun: float | None = None
         counted = 0
         for number in range(self.policy.most_attempts):
-            ticket = await self.gate.admit(self._expected(call), first=number > 0)
+            ticket = await self.gate.admit(self.expected_tokens(call), first=number > 0)
             begun = self.clock() if begun is None else begun
             left_s = self.policy.deadline_s - (self.clock() - begun)
             result = await self._attempt(call, ticket, left_s)
@@ -140,7 +140,8 @@ class Asking:
         )
         return Failure(failure.kind, message, failure.status)
 
-    def _expected(self, call: Call) -> int:
+    def expected_tokens(self, call: Call) -> int:
+        """Return how many tokens a call will probably take, its answer counted at its longest."""
         return self.estimator.expected(call.prompt_bytes) + call.output_tokens
 
     def _most(self, call: Call) -> Cost:
