@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import canonical_json, plain, text_sha256
@@ -35,6 +36,9 @@ def completion_key(endpoint: Mapping[str, Any], request: CompletionRequest, seed
     fields = {**plain(request), "seed": seed}
     # Says where the provider may cut its prompt cache, and changes no answer.
     del fields["shared_prefix"]
+    if request.response_schema is not None:
+        # As text: properties are written in the order they are stated in, so their order can change an answer.
+        fields["response_schema"] = json.dumps(fields["response_schema"], ensure_ascii=True)
     return _key("completion", endpoint, fields)
 
 

@@ -48,7 +48,9 @@ NUMERICS_VERSION = 1
 
 _PREFIX_CACHE_MIB = 256
 _GGUF_MAGIC = b"GGUF"
-_LLAMA_CPP = EndpointFacts(StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, seeds=True)
+# The first answer to a prompt is computed in other pieces than later ones, which find its beginning kept; at temperature
+# above 0 that can turn a draw, seed or no seed.
+_LLAMA_CPP = EndpointFacts(StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, seeds=False)
 
 
 @dataclass(frozen=True, slots=True)

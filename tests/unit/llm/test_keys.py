@@ -217,3 +217,13 @@ def test_repeats_get_their_own_seed(seed: int | None, default: int | None, repea
     request = CompletionRequest((), max_tokens=1, seed=seed, repeat=repeat)
     base = default if seed is None else seed
     assert effective_seed(request, default) == (None if base is None else base + repeat)
+
+
+def test_the_order_of_a_schemas_properties_is_part_of_the_key() -> None:
+    def schema(*names: str) -> dict[str, object]:
+        return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+
+    requests = [
+        CompletionRequest((Message("user", "q"),), max_tokens=9, response_schema=schema(*names)) for names in ("ab", "ba")
+    ]
+    assert len({completion_key({}, request, None) for request in requests}) == 2
