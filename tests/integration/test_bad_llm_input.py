@@ -88,26 +88,28 @@ def test_a_url_that_is_no_server(tmp_path: Path) -> None:
     assert "http://127.0.0.1:9/v1" in line
 
 
-def test_a_context_too_short_for_the_judge_names_a_feature_and_tokens(tmp_path: Path) -> None:
+def assert_context_is_explained(run: JudgedRun) -> None:
+    """Run to the end that must come, and look for a line with a feature, its tokens, and those the model takes."""
+    assert run.finish() in {1, 2}, run.said
+    assert "Traceback" not in run.said
+    lines = [line for line in run.said.splitlines() if line.startswith("harness: ")]
+    named = [line for line in lines if re.search(r"demo_sae/\d+", line) and "context" in line and "100 tokens" in line]
+    assert named, run.said
+    assert re.search(r"resulted in \d+ tokens", named[0]), named[0]
+
+
+@pytest.mark.parametrize("features", [2, 5])
+def test_a_context_too_short_for_the_judge_names_a_feature_and_tokens(tmp_path: Path, features: int) -> None:
+    """Two features are too few to give up on the judge; five are not."""
     with EndpointProcess(EndpointSettings(context_tokens=100)) as endpoint:
-        line = refused(JudgedRun(tmp_path, endpoint.url, SIZE))
-    assert re.search(r"demo_sae[ /]\d+|feature \d+", line), line
-    assert "context" in line
-    assert len(re.findall(r"\d+ tokens", line)) >= 1, line
-    assert "100 tokens" in line
+        assert_context_is_explained(JudgedRun(tmp_path, endpoint.url, Size(features, 5, 5)))
 
 
 def test_a_context_too_short_for_the_explainer_names_a_feature_and_tokens(tmp_path: Path) -> None:
     with EndpointProcess(EndpointSettings(context_tokens=100)) as endpoint:
         writer = ("llm@explainer.llm=openai_compatible", "explainer.llm.model=openai/m")
-        line = refused(
-            JudgedRun(
-                tmp_path, endpoint.url, SIZE, "explainer=default", *writer, f"explainer.llm.api_base={endpoint.url}"
-            )
-        )
-    assert re.search(r"demo_sae[ /]\d+|feature \d+", line), line
-    assert "context" in line
-    assert "100 tokens" in line
+        place = f"explainer.llm.api_base={endpoint.url}"
+        assert_context_is_explained(JudgedRun(tmp_path, endpoint.url, SIZE, "explainer=default", *writer, place))
 
 
 @pytest.mark.parametrize("stated", [False, True], ids=["found out", "stated"])
