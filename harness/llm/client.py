@@ -20,6 +20,7 @@ from harness.llm.ledger import Ledger, usage_of
 from harness.llm.pioneers import Pioneers, prefix_of
 from harness.llm.protocol import Completion, PromptLogprobs
 from harness.llm.retry import RetryPolicy, with_retries
+from harness.llm.too_long import said_too_long
 from harness.llm.traffic import Traffic
 from harness.outcome import Outcome
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from harness.llm.diagnosis import Place
     from harness.llm.endpoint_memory import EndpointMemory
     from harness.llm.facts import StatedFacts
+    from harness.llm.failures import Failure
     from harness.llm.gate import GateSettings
     from harness.llm.protocol import Capabilities, CompletionRequest, PromptLogprobsRequest, Spending
 
@@ -135,6 +137,8 @@ class Client:
                 return
             # A wrong URL or key is the likely cause here, and deserves an answer at once rather than patience.
             policy = replace(self._settings.policy, max_retries=min(1, self._settings.policy.max_retries))
+            # A cache that cannot be written is told of before anything is paid for.
+            await asyncio.to_thread(self._cache.open)
             try:
                 await self._backend.start()
                 await with_retries(
@@ -231,20 +235,29 @@ class Client:
         try:
             reply = await self._asking.ask(call)
         except AttemptError as error:
-            return self._failed(error)
+            return self._failed(error, call)
         except BrokenCircuitError as error:
             raise diagnose_broken(error.failure, error.why, self._settings.place) from None
         self._ledger.bill(reply, self._backend.price)
-        if reply.cacheable:
-            await asyncio.to_thread(self._cache.put, call.purpose, self._settings.place.model, reply)
+        await self._cache.aput(call.purpose, self._settings.place.model, reply)
         return reply
 
-    def _failed(self, error: AttemptError) -> Reply:
+    def _failed(self, error: AttemptError, call: Call) -> Reply:
         failure = error.failure
         if failure.kind in FATAL:
             raise diagnose(failure, self._settings.place) from None
         outcome = Outcome.REFUSED if failure.kind is FailureKind.REFUSED else Outcome.ERROR
-        return Reply(outcome, error=failure.line, answered=False)
+        said = self._too_long(failure, call) if failure.kind is FailureKind.CONTEXT else failure.line
+        return Reply(outcome, error=said, answered=False)
+
+    def _too_long(self, failure: Failure, call: Call) -> str:
+        return said_too_long(
+            failure,
+            self._settings.place,
+            backend=str(self._settings.identity.get("backend")),
+            expected_tokens=self._asking.expected_tokens(call),
+            context_tokens=self._facts.context_tokens,
+        )
 
     def _check_price(self) -> None:
         place = self._settings.place
