@@ -224,6 +224,7 @@ def test_the_order_of_a_schemas_properties_is_part_of_the_key() -> None:
         return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
 
     requests = [
-        CompletionRequest((Message("user", "q"),), max_tokens=9, response_schema=schema(*names)) for names in ("ab", "ba")
+        CompletionRequest((Message("user", "q"),), max_tokens=9, response_schema=schema(*names))
+        for names in ("ab", "ba")
     ]
     assert len({completion_key({}, request, None) for request in requests}) == 2
