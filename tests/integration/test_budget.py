@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.runner.bill import last_usage
 from tests.support.judged_run import JudgedRun, Size
 from tests.support.loopback.process import EndpointProcess
 from tests.support.loopback.server import EndpointSettings
@@ -81,3 +83,22 @@ def test_a_prompt_that_is_too_long_is_said_with_feature_numbers_and_mend(tmp_pat
         assert "maximum context length is 100 tokens" in line["error"]
         assert "Try: a smaller examples.window_tokens or examples.score_activating" in line["error"]
         assert any(f"{line['subject']}/{line['feature']} ({line['explanation_set']})" in said for said in failed)
+
+
+def test_a_killed_process_does_not_lose_its_bill(tmp_path: Path) -> None:
+    with EndpointProcess(EndpointSettings(latency_s=0.05)) as endpoint:
+        run = JudgedRun(tmp_path / "run", endpoint.url, SIZE, *PRICES, "judge.concurrency=2")
+
+        def half_done() -> bool:
+            files = list((tmp_path / "run").glob("results/runs/*/events.jsonl"))
+            return bool(files) and files[0].read_text().count('"stage": "score", "unit"') >= SIZE.units // 2
+
+        assert run.kill_when(half_done, lambda: time.sleep(0.01))
+        assert run.manifest["usage"].get("judge", {"billed": {"calls": 0}})["billed"]["calls"] == 0
+        before = last_usage(run.run_folder / "events.jsonl")["judge"].billed
+        assert before.calls >= SIZE.calls // 2
+        assert run.finish() == 0, run.said
+        after = run.manifest["usage"]["judge"]["billed"]
+        answered = endpoint.stats()["answered"]
+    assert before.calls < after["calls"] <= answered
+    assert after["usd"] > before.usd

@@ -53,6 +53,22 @@ def test_bars_may_stand_side_by_side() -> None:
         inner.advance(2)
 
 
+def test_bars_may_end_in_any_order_and_are_shown_together() -> None:
+    stream = io.StringIO()
+    progress = RichProgress(Console(file=stream, force_terminal=True, width=160))
+    explaining, scoring = progress.task("explaining", 2, "features"), progress.task("scoring: detection", 2, "units")
+    first = explaining.__enter__()
+    second = scoring.__enter__()
+    first.advance(2)
+    explaining.__exit__(None, None, None)
+    second.advance(1, note="1 failed")
+    progress.say("still here")
+    scoring.__exit__(None, None, None)
+    last = stream.getvalue().rpartition("still here")[2]
+    for shown in ("explaining", "2/2", "scoring: detection", "1/2", "1 failed"):
+        assert shown in last
+
+
 def test_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert isinstance(terminal_progress(), LineProgress)

@@ -13,7 +13,13 @@ import pytest
 import yaml
 
 from harness.cli.run_arguments import parse_run
+from harness.config.compose import compose_run
+from harness.config.resolve import resolve_run
 from harness.errors import ConfigError, LLMError
+from harness.registry.catalogue import load_catalogue
+from harness.results.manifest import Manifest, collect_versions, write_manifest
+from harness.runner.identity import run_id
+from harness.runner.manifest import plugin_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +113,55 @@ def test_a_folder_of_the_users_own_provides_options(harness: Harness, tmp_path: 
     option = "# @package _global_\ndefaults:\n  - smoke\n  - _self_\nname: mine\n"
     (tmp_path / "own" / "experiment" / "mine.yaml").write_text(option)
     assert harness("run", "--config-dir", "own", "experiment=mine", "--dry-run").out.startswith("run        mine-")
+
+
+class TestFrom:
+    @pytest.fixture
+    def finished(self, tmp_path: Path) -> str:
+        catalogue = load_catalogue()
+        run = resolve_run(compose_run([SMOKE], catalogue), catalogue)
+        folder = tmp_path / "results" / "runs" / run_id(run)
+        folder.mkdir(parents=True)
+        manifest = Manifest(
+            run_id=run_id(run),
+            name=run.name,
+            status="success",
+            config=run.plain(),
+            config_sha256=run.config_sha256,
+            versions=collect_versions(plugin_versions(run)),
+            settings=run.settings(),
+        )
+        write_manifest(folder / "manifest.json", manifest)
+        return str(folder)
+
+    def test_the_plan_is_that_of_the_run(self, harness: Harness, finished: str) -> None:
+        first = harness("run", SMOKE, "--dry-run")
+        again = harness("run", "--from", finished, "--dry-run")
+        assert (again.code, again.out, again.err) == (0, first.out, "")
+
+    def test_values_may_be_changed_and_swept(self, harness: Harness, finished: str) -> None:
+        result = harness("run", f"--from={finished}", "-m", "features.n=2,3", "--dry-run")
+        assert result.code == 0, result.err
+        assert result.out.count("run        smoke-") == 2
+        assert result.err.count("this is another run, smoke-") == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--from"], "--from: no run is named. Try: --from results/runs/RUN_ID"),
+            (["--from", "nowhere"], "nowhere: there is no such run. Try: name the folder of a run"),
+            (["--from", "."], "manifest.json: there is no manifest here"),
+            (["--from", "RUN", "judge=local"], "judge=local: a repeated run has no options to choose from"),
+            (["--from", "RUN", "features.m=1"], "features: unknown parameter 'm'. Try: one of: ids, n"),
+            (["--from", "RUN", "features.n=x"], "features.n: "),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    )
+    def test_a_mistake_is_one_line(self, harness: Harness, finished: str, arguments: list[str], said: str) -> None:
+        result = harness("run", *[finished if argument == "RUN" else argument for argument in arguments])
+        assert result.code == 2
+        assert result.err.startswith(f"harness: error: {said}")
+        assert result.err.count("\n") == 1
 
 
 def test_nothing_of_the_process_is_left_changed(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

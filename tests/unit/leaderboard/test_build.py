@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from harness.errors import ResultsError
 from harness.leaderboard.build import build_rows
 from harness.results.codec import encode
+from harness.results.jsonl import append_lines
 from harness.results.manifest import MetricFacts
-from harness.results.records import UsageLine
+from harness.results.records import ExplanationLine, UsageLine
 from harness.stats import mean_interval, paired_interval
 
 if TYPE_CHECKING:
@@ -136,6 +137,35 @@ def test_an_unknown_price_makes_the_row_s_unknown(tmp_path: Path, fake_run: Any)
     run = fake_run("a").add("default", {1: 0.9}, usage=UsageLine(usd=0.5))
     run.add("default", {2: 0.9}, usage=UsageLine(usd=None))
     assert build_rows([run.write(tmp_path)])[0].usd_per_feature is None
+
+
+def test_the_explainers_bill_is_told_from_the_judges(tmp_path: Path, fake_run: Any) -> None:
+    path = fake_run("a").add("default", {1: 0.9, 2: 0.8}).write(tmp_path)
+    append_lines(path / "explanations.jsonl", [explanation(1, 0.25), explanation(2, 0.75)])
+    [only] = build_rows([path])
+    assert (only.explainer_tokens_per_feature, only.explainer_usd_per_feature) == (110, 0.5)
+    assert (only.tokens_per_feature, only.usd_per_feature) == (4040, 0.0)
+    append_lines(path / "explanations.jsonl", [explanation(2, None)])
+    assert build_rows([path])[0].explainer_usd_per_feature is None
+
+
+def test_without_explanations_the_explainers_bill_is_undefined(tmp_path: Path, fake_run: Any) -> None:
+    [only] = build_rows([fake_run("a").add("default", {1: 0.9}).write(tmp_path)])
+    assert (only.explainer_tokens_per_feature, only.explainer_usd_per_feature) == (None, None)
+
+
+def explanation(feature: int, usd: float | None) -> ExplanationLine:
+    return ExplanationLine(
+        unit=str(feature),
+        subject="sae",
+        feature=feature,
+        explanation_set="default",
+        text="cats",
+        outcome="ok",
+        explainer="default",
+        explainer_version=1,
+        usage=UsageLine(calls=1, input_tokens=100, output_tokens=10, usd=usd),
+    )
 
 
 def test_runs_of_one_set_merge_and_a_shared_unit_counts_once(tmp_path: Path, fake_run: Any) -> None:
