@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.llm.open import answers_path
 from harness.materials import cache_root
 
 if TYPE_CHECKING:
@@ -107,6 +110,16 @@ class JudgedRun:
     def said(self) -> str:
         """Return what all its processes wrote to standard error."""
         return (self.folder / "stderr.txt").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stored(self) -> int:
+        """Return how many answers are in the cache."""
+        path = answers_path(self._cache)
+        if not path.exists():
+            return 0
+        with closing(sqlite3.connect(path)) as connection:
+            made = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'answers'").fetchone()[0]
+            return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0]) if made else 0
 
     @property
     def records(self) -> Mapping[str, bytes]:

@@ -21,7 +21,11 @@ _PAUSE_S = 0.01
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: how many calls had been answered, and how many were in flight just before it."""
+    """One kill: how many calls the endpoint had answered by then, and how many were in flight.
+
+    A call is in flight from when it is sent until its answer is on disk, so this is what the killed process had sent
+    less what it had stored.
+    """
 
     answered: int
     in_flight: int
@@ -50,8 +54,7 @@ def kill_often(run: JudgedRun, endpoint: EndpointProcess, times: int, draw: np.r
 def _kill(run: JudgedRun, endpoint: EndpointProcess, answers: int | None, wait_s: float) -> Kill | None:
     began = time.monotonic()
     due: float | None = began + wait_s if answers is None else None
-    before = endpoint.stats()["received"]
-    last: list[Kill] = []
+    before, stored = endpoint.stats()["received"], run.stored
 
     def ready() -> bool:
         nonlocal due
@@ -59,8 +62,9 @@ def _kill(run: JudgedRun, endpoint: EndpointProcess, answers: int | None, wait_s
         # A start of which no call was seen yet has not come to the moment that was drawn, whatever was answered before.
         if due is None and stats["received"] > before and stats["distinct_answered"] >= (answers or 0):
             due = time.monotonic() + wait_s
-        last[:] = [Kill(stats["distinct_answered"], stats["in_flight"])]
         return due is not None and time.monotonic() >= due
 
-    killed = run.kill_when(ready, lambda: time.sleep(_PAUSE_S))
-    return last[0] if killed else None
+    if not run.kill_when(ready, lambda: time.sleep(_PAUSE_S)):
+        return None
+    stats = endpoint.stats()
+    return Kill(stats["distinct_answered"], stats["received"] - before - (run.stored - stored))
