@@ -42,6 +42,7 @@ from harness.explainers.protocol import (
     Provenance,
 )
 from harness.identity import canonical_json, fingerprint, plain, text_sha256
+from harness.llm.counting import APPROXIMATE, TokenCounter
 from harness.llm.protocol import (
     LLM,
     Capabilities,
@@ -96,6 +97,7 @@ from harness.text import for_prompt
 
 __all__ = [
     "API_VERSION",
+    "APPROXIMATE",
     "CLASSIFICATION_METRICS",
     "LLM",
     "ActivationReader",
@@ -162,6 +164,7 @@ __all__ = [
     "SubjectError",
     "SubjectSpec",
     "TokenAlternatives",
+    "TokenCounter",
     "TokenReader",
     "UnitFinished",
     "UnknownNameError",

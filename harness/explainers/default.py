@@ -13,27 +13,30 @@ from harness.explainers.parse import parse_reply
 from harness.explainers.prompt import build_messages, shared_prefix
 from harness.explainers.protocol import Draft, ExplainerEstimate
 from harness.identity import canonical_json, text_sha256
-from harness.llm.protocol import CompletionRequest
+from harness.llm.counting import APPROXIMATE
+from harness.llm.protocol import CompletionRequest, Message
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
     from harness.examples.record import ExplainRecord
     from harness.explainers.config import DefaultConfig
     from harness.explainers.protocol import ExplainerResources
-    from harness.llm.protocol import Completion, Message
+    from harness.llm.counting import TokenCounter
+    from harness.llm.protocol import Completion
 
 __all__ = ["DefaultExplainer"]
 
 _MAX_TOKENS = 80
 _MAX_TOKENS_REASONING = 320
 _SEEDS = 2**31
-# For estimates: English text in a chat model's tokens, and one subject token in characters with its share of marks.
-_CHARACTERS_PER_TOKEN = 4
-_CHARACTERS_PER_WINDOW_TOKEN = 5
-_CHARACTERS_PER_STRENGTHS = 60
-_QUESTION_CHARACTERS = 120
-_REPLY_TOKENS = 30
-_REPLY_TOKENS_REASONING = 120
+# For estimates, as measured on the demo, whose windows have 16 tokens: what a window has beside its text ("Text 1:",
+# the marks, the end of the line), the list of marked words, one line of strengths, and how long answers are.
+_TOKENS_BESIDE_WINDOW = 7
+_MARKED_LIST_TOKENS = 35
+_STRENGTHS_TOKENS = 15
+_MARKER_TOKENS = 6
+_EXPLANATION_TOKENS = 8
+_REASONING_TOKENS = 90
 
 
 class DefaultExplainer:
@@ -58,16 +61,20 @@ class DefaultExplainer:
         completion = await resources.llm.complete(self._request(messages, resources.seed))
         return self._draft(completion, _digest(messages))
 
-    def estimate(self, n_examples: int, window_tokens: int) -> ExplainerEstimate:
-        """Return one call, with tokens from the real prompt's characters."""
+    def estimate(self, n_examples: int, window_tokens: int, counter: TokenCounter = APPROXIMATE) -> ExplainerEstimate:
+        """Return one call: its shared part counted as it is, windows and answer by what is usual."""
         config = self._config
         windows = min(n_examples, config.max_windows)
-        per_window = window_tokens * _CHARACTERS_PER_WINDOW_TOKEN
-        per_window += _CHARACTERS_PER_STRENGTHS if config.show_activations else 0
-        characters = sum(len(message.content) for message in shared_prefix(config))
-        characters += windows * per_window + _QUESTION_CHARACTERS
-        output = _REPLY_TOKENS_REASONING if config.chain_of_thought else _REPLY_TOKENS
-        return ExplainerEstimate(1, characters // _CHARACTERS_PER_TOKEN, min(output, self._max_tokens))
+        per_window = window_tokens + _TOKENS_BESIDE_WINDOW + (_STRENGTHS_TOKENS if config.show_activations else 0)
+        shared = counter.chat((*shared_prefix(config), Message("user", "")))
+        output = _MARKER_TOKENS + _EXPLANATION_TOKENS
+        output += _REASONING_TOKENS if config.chain_of_thought else 0
+        return ExplainerEstimate(
+            calls=1,
+            input_tokens=shared + windows * per_window + _MARKED_LIST_TOKENS,
+            output_tokens=min(output, self._max_tokens),
+            explanation_tokens=_EXPLANATION_TOKENS,
+        )
 
     @property
     def _max_tokens(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.explainers.protocol import Draft
+from harness.explainers.protocol import Draft, ExplainerEstimate
+from harness.llm.counting import APPROXIMATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from harness.examples.record import ExplainRecord
     from harness.explainers.config import EmptyConfig
     from harness.explainers.protocol import Explanation
+    from harness.llm.counting import TokenCounter
 
 __all__ = ["Empty"]
 
@@ -21,6 +23,15 @@ class Empty:
 
     def __init__(self, config: EmptyConfig) -> None:
         self._config = config
+
+    def estimate(
+        self,
+        n_examples: int,  # noqa: ARG002 -- the seam
+        window_tokens: int,  # noqa: ARG002 -- the seam
+        counter: TokenCounter = APPROXIMATE,  # noqa: ARG002 -- the seam
+    ) -> ExplainerEstimate:
+        """Return that nothing is asked, and nothing said."""
+        return ExplainerEstimate(0, 0, 0, explanation_tokens=0)
 
     def build(
         self,

@@ -10,12 +10,14 @@ from omegaconf import MISSING
 from harness.errors import ConfigError
 from harness.explainers.protocol import Draft, ExplainerEstimate
 from harness.interop.explanations import Columns, read_explanations
+from harness.llm.counting import APPROXIMATE
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
     from harness.examples.record import ExplainRecord
     from harness.explainers.config import ImportedConfig
     from harness.explainers.protocol import ExplainerResources
+    from harness.llm.counting import TokenCounter
 
 __all__ = ["ImportedExplainer", "imported_identity"]
 
@@ -50,7 +52,12 @@ class ImportedExplainer:
             return Draft(None, Outcome.ERROR, error=message, origin=origin)
         return Draft(found.text, origin=origin)
 
-    def estimate(self, n_examples: int, window_tokens: int) -> ExplainerEstimate:  # noqa: ARG002 -- the seam
+    def estimate(
+        self,
+        n_examples: int,  # noqa: ARG002 -- the seam
+        window_tokens: int,  # noqa: ARG002 -- the seam
+        counter: TokenCounter = APPROXIMATE,  # noqa: ARG002 -- the seam
+    ) -> ExplainerEstimate:
         """Return zero: nothing is asked."""
         return ExplainerEstimate(0, 0, 0)
 

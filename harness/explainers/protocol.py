@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.identity import fingerprint
+from harness.llm.counting import APPROXIMATE
 from harness.outcome import Outcome, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.examples.record import ExplainRecord
+    from harness.llm.counting import TokenCounter
     from harness.llm.protocol import LLM
 
 __all__ = [
@@ -81,11 +83,12 @@ class Explanation:
 
 @dataclass(frozen=True)
 class ExplainerEstimate:
-    """Calls and tokens one feature is expected to take."""
+    """Calls and tokens one feature is expected to take, and the length of the explanation that comes of it."""
 
     calls: int
     input_tokens: int
     output_tokens: int
+    explanation_tokens: int = 30
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,15 @@ class Explainer(Protocol):
     async def explain(self, record: ExplainRecord, resources: ExplainerResources) -> Draft:
         """Return the explanation of ``record``'s feature, or the outcome that says why there is none."""
 
-    def estimate(self, n_examples: int, window_tokens: int) -> ExplainerEstimate:
-        """Return what one feature is expected to take, for a dry run."""
+    def estimate(self, n_examples: int, window_tokens: int, counter: TokenCounter = APPROXIMATE) -> ExplainerEstimate:
+        """Return what one feature is expected to take, in tokens as ``counter`` counts, for a dry run."""
 
 
 class Control(Protocol):
-    """Makes an explanation set whose rank is known beforehand, for one subject."""
+    """Makes an explanation set whose rank is known beforehand, for one subject.
+
+    One that is not made of the real explanations may say how long its own are, as ``Explainer.estimate`` does.
+    """
 
     def build(
         self, records: Sequence[ExplainRecord], explanations: Mapping[int, Explanation], seed: int

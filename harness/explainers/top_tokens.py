@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.explainers.protocol import Draft, ExplainerEstimate
+from harness.llm.counting import APPROXIMATE
 from harness.outcome import Outcome
 from harness.text import for_prompt
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from harness.examples.record import ExplainRecord
     from harness.explainers.config import TopTokensConfig
     from harness.explainers.protocol import ExplainerResources, Explanation
+    from harness.llm.counting import TokenCounter
 
 __all__ = ["TopTokens", "top_tokens_draft"]
 
@@ -30,9 +32,15 @@ class TopTokens:
         """Return the token list of ``record``'s feature."""
         return top_tokens_draft(record, self._count)
 
-    def estimate(self, n_examples: int, window_tokens: int) -> ExplainerEstimate:  # noqa: ARG002 -- the seam
-        """Return zero: nothing is asked."""
-        return ExplainerEstimate(0, 0, 0)
+    def estimate(
+        self,
+        n_examples: int,  # noqa: ARG002 -- the seam
+        window_tokens: int,  # noqa: ARG002 -- the seam
+        counter: TokenCounter = APPROXIMATE,
+    ) -> ExplainerEstimate:
+        """Return that nothing is asked, and the length of a list of that many ordinary tokens."""
+        listed = "the tokens " + ", ".join(['"token"'] * self._count)
+        return ExplainerEstimate(0, 0, 0, counter.text(listed))
 
     def build(
         self,

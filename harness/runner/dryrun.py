@@ -1,23 +1,32 @@
-"""What a run would do, said before it is done: units, calls, tokens and price, without loading a model."""
+"""What a run would do, said before it is done: units, calls, tokens and price, without loading or asking a model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.llm.counting import APPROXIMATE, TokenCounter
+from harness.llm.price import FREE, Price
+from harness.llm.tokenizers import listed_price, open_counter
+from harness.materials import cache_root
 from harness.runner.identity import control_set_name, run_id
-from harness.scoring.protocol import ExampleShape
+from harness.scoring.protocol import ExampleShape, ScorerEstimate
 
 if TYPE_CHECKING:
-    from harness.config.resolve import ResolvedRun
+    from collections.abc import Sequence
+
+    from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.config.schema import LLMConfig
+    from harness.explainers.protocol import ExplainerEstimate
 
 __all__ = ["RoleEstimate", "describe", "estimate"]
+
+EXPLAINER, JUDGE = "explainer", "judge"
 
 
 @dataclass(frozen=True)
 class RoleEstimate:
-    """What one part of a run is expected to take. ``usd`` is None where no price is configured."""
+    """What one part of a run is expected to take. ``usd`` is None where no price is known."""
 
     part: str
     role: str | None
@@ -28,24 +37,96 @@ class RoleEstimate:
     usd: float | None
 
 
+@dataclass(frozen=True)
+class _Model:
+    """What counts a role's tokens, and what they cost."""
+
+    counter: TokenCounter = APPROXIMATE
+    price: Price = FREE
+
+    @classmethod
+    def of(cls, config: LLMConfig | None, resolved: ResolvedRun) -> _Model:
+        if config is None:
+            return cls()
+        return cls(open_counter(config, cache_root(resolved.paths.cache)), listed_price(config))
+
+
 def estimate(resolved: ResolvedRun) -> list[RoleEstimate]:
     """Return the estimate of each part: the explainer, then each scorer over all explanation sets.
 
-    Counts of units are upper bounds: features that cannot be used, and explanations that cannot be had, drop out.
+    Features that cannot be used and explanations that cannot be had, which would make it less, and questions asked
+    again, which would make it more, are not foreseen.
     """
-    features = feature_count(resolved)
-    sets = 1 + len(resolved.controls)
-    parts = [_explainer(resolved, features)]
-    examples = resolved.examples
-    shape = ExampleShape(examples.score_activating, examples.score_non_activating, examples.window_tokens)
-    for name, plugin in resolved.scorers.items():
-        one = plugin.registered.spec.resolve_factory()(plugin.config).estimate(shape)
-        units = features * sets
-        role = "judge" if one.calls else None
-        parts.append(
-            _part(f"scoring: {name}", role, units, one.calls, one.input_tokens, one.output_tokens, resolved.judge)
+    return _Estimator(resolved).parts()
+
+
+class _Estimator:
+    """Estimates one run. Opens each role's tokenizer once."""
+
+    def __init__(self, resolved: ResolvedRun) -> None:
+        self.resolved = resolved
+        self.features = feature_count(resolved)
+        llm, judge = resolved.explainer_llm, resolved.judge
+        self.explainer = _Model.of(llm, resolved)
+        self.judge = self.explainer if judge == llm else _Model.of(judge, resolved)
+
+    def parts(self) -> list[RoleEstimate]:
+        """Return one estimate per part."""
+        one = self._explanations(self.resolved.explainer, self.explainer)
+        role = EXPLAINER if one.calls else None
+        asked = ScorerEstimate(one.calls, one.input_tokens, one.output_tokens)
+        parts = [_part("explaining", role, self.features, asked, self.explainer.price)]
+        lengths = self._explanation_tokens()
+        for name, plugin in self.resolved.scorers.items():
+            scorer = plugin.registered.spec.resolve_factory()(plugin.config)
+            total = ScorerEstimate()
+            for length in lengths:
+                per_unit = scorer.estimate(self._shape(length))
+                total = ScorerEstimate(
+                    total.calls + per_unit.calls,
+                    total.input_tokens + per_unit.input_tokens,
+                    total.output_tokens + per_unit.output_tokens,
+                )
+            scored = _part(f"scoring: {name}", JUDGE if total.calls else None, self.features, total, self.judge.price)
+            parts.append(replace(scored, units=self.features * len(lengths)))
+        return parts
+
+    def _shape(self, explanation_tokens: int) -> ExampleShape:
+        examples = self.resolved.examples
+        return ExampleShape(
+            examples.score_activating,
+            examples.score_non_activating,
+            examples.window_tokens,
+            explanation_tokens,
+            self.judge.counter,
         )
-    return parts
+
+    def _explanation_tokens(self) -> list[int]:
+        """Return how long the explanations of each set are expected to be: the real one, then the controls."""
+        real = self._explanations(self.resolved.explainer, self.judge).explanation_tokens
+        return [real, *(self._control_tokens(control, real) for control in self.resolved.controls.values())]
+
+    def _control_tokens(self, control: ResolvedPlugin, real: int) -> int:
+        spec: Any = control.registered.spec
+        if spec.uses_explanations or not hasattr(spec.resolve_factory()(control.config), "estimate"):
+            return real
+        return self._explanations(control, self.judge).explanation_tokens
+
+    def _explanations(self, plugin: ResolvedPlugin, model: _Model) -> ExplainerEstimate:
+        examples = self.resolved.examples
+        windows = examples.explain_activating + examples.explain_non_activating
+        made: Any = plugin.registered.spec.resolve_factory()(plugin.config)
+        found: ExplainerEstimate = made.estimate(windows, examples.window_tokens, model.counter)
+        return found
+
+    def sources(self) -> list[str]:
+        """Return one line per role: how its tokens were counted, and where its price is from."""
+        models = {EXPLAINER: (self.resolved.explainer_llm, self.explainer), JUDGE: (self.resolved.judge, self.judge)}
+        return [
+            f"{role:<11}{config.model}: tokens by {model.counter.source}; price: {model.price.source}"
+            for role, (config, model) in models.items()
+            if config is not None
+        ]
 
 
 def feature_count(resolved: ResolvedRun) -> int:
@@ -60,7 +141,8 @@ def feature_count(resolved: ResolvedRun) -> int:
 
 def describe(resolved: ResolvedRun) -> str:
     """Return the plan as text for a terminal."""
-    parts = estimate(resolved)
+    estimator = _Estimator(resolved)
+    parts = estimator.parts()
     base = resolved.set_name
     sets = [base, *(control_set_name(control, base) for control in resolved.controls.values())]
     lines = [
@@ -69,22 +151,20 @@ def describe(resolved: ResolvedRun) -> str:
         f"features   {feature_count(resolved)} at most ({resolved.features.select})",
         f"sets       {', '.join(sets)}",
         f"examples   {_examples(resolved)}",
+        *estimator.sources(),
         "",
         f"{'part':<28}{'units':>8}{'calls':>10}{'tokens in':>12}{'tokens out':>12}{'usd':>10}",
     ]
-    lines += [_row(p.part, p.units, p.calls, p.input_tokens, p.output_tokens, p.usd) for p in parts]
-    prices = [part.usd for part in parts]
+    lines += [_row(part) for part in parts]
+    for role in (EXPLAINER, JUDGE):
+        mine = [part for part in parts if part.role == role]
+        if mine:
+            lines.append(_row(_total(f"all of the {role}'s", mine)))
+    lines.append(_row(_total("total", parts)))
     lines.append(
-        _row(
-            "total",
-            sum(part.units for part in parts),
-            sum(part.calls for part in parts),
-            sum(part.input_tokens for part in parts),
-            sum(part.output_tokens for part in parts),
-            None if None in prices else sum(price for price in prices if price is not None),
-        )
+        "An estimate: windows and answers of usual length, every feature usable, no question asked twice. "
+        "Answers already in the cache and finished units cost nothing."
     )
-    lines.append("Counts are upper bounds; answers already in the cache and finished units cost nothing.")
     return "\n".join(lines)
 
 
@@ -94,35 +174,27 @@ def _examples(resolved: ResolvedRun) -> str:
     return f"{counts} to score with per feature, windows of {examples.window_tokens} tokens"
 
 
-def _explainer(resolved: ResolvedRun, features: int) -> RoleEstimate:
-    spec: Any = resolved.explainer.registered.spec
-    examples = resolved.examples
-    one = spec.resolve_factory()(resolved.explainer.config).estimate(
-        examples.explain_activating + examples.explain_non_activating, examples.window_tokens
+def _part(name: str, role: str | None, units: int, one: ScorerEstimate, price: Price) -> RoleEstimate:
+    """Return what ``units`` times ``one`` takes."""
+    tokens = (units * one.input_tokens, units * one.output_tokens)
+    usd = 0.0 if role is None else price.usd(*tokens)
+    return RoleEstimate(name, role, units, units * one.calls, *tokens, usd)
+
+
+def _total(name: str, parts: Sequence[RoleEstimate]) -> RoleEstimate:
+    prices = [part.usd for part in parts]
+    return RoleEstimate(
+        part=name,
+        role=None,
+        units=sum(part.units for part in parts),
+        calls=sum(part.calls for part in parts),
+        input_tokens=sum(part.input_tokens for part in parts),
+        output_tokens=sum(part.output_tokens for part in parts),
+        usd=None if None in prices else sum(price for price in prices if price is not None),
     )
-    role = "explainer" if one.calls else None
-    return _part("explaining", role, features, one.calls, one.input_tokens, one.output_tokens, resolved.explainer_llm)
 
 
-def _part(
-    name: str, role: str | None, units: int, calls: int, tokens_in: int, tokens_out: int, llm: LLMConfig | None
-) -> RoleEstimate:
-    usd: float | None = 0.0
-    if role is not None:
-        usd = _price(llm, units * tokens_in, units * tokens_out)
-    return RoleEstimate(name, role, units, units * calls, units * tokens_in, units * tokens_out, usd)
-
-
-def _price(llm: LLMConfig | None, tokens_in: int, tokens_out: int) -> float | None:
-    if llm is None:
-        return None
-    if llm.backend == "local":
-        return 0.0
-    if llm.input_usd_per_mtok is None or llm.output_usd_per_mtok is None:
-        return None
-    return (tokens_in * llm.input_usd_per_mtok + tokens_out * llm.output_usd_per_mtok) / 1e6
-
-
-def _row(name: str, units: int, calls: int, tokens_in: int, tokens_out: int, usd: float | None) -> str:
-    price = "unknown" if usd is None else f"{usd:.2f}"
-    return f"{name:<28}{units:>8,}{calls:>10,}{tokens_in:>12,}{tokens_out:>12,}{price:>10}"
+def _row(part: RoleEstimate) -> str:
+    price = "unknown" if part.usd is None else f"{part.usd:.2f}"
+    counts = f"{part.units:>8,}{part.calls:>10,}{part.input_tokens:>12,}{part.output_tokens:>12,}"
+    return f"{part.part:<28}{counts}{price:>10}"

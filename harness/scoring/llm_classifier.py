@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError
+from harness.llm.counting import APPROXIMATE
 from harness.llm.protocol import CompletionRequest, Message, choice_probability
 from harness.outcome import Outcome, Usage
 from harness.scoring.concurrency import gather_in_order
@@ -26,14 +27,14 @@ from harness.seeding import generator
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.llm.counting import TokenCounter
     from harness.llm.protocol import LLM, Completion
 
 __all__ = ["Classified", "ClassifierConfig", "ClassifierPrompt", "Question", "classify", "estimate"]
 
 YES, NO = "Yes", "No"
 SINGLE, LIST = "single", "list"
-CHARACTERS_PER_TOKEN = 4
-_CHAT_TOKENS = 12  # what a chat template adds around a system and a user message
+_NUMBERING_TOKENS = 3  # "7. " and the end of the line
 _KEPT_REPLY = 200  # characters of a reply kept as evidence
 _REMIND_SINGLE = f"Answer with one word: {YES} or {NO}."
 _REMIND_LIST = "Answer only with a JSON list of {n} numbers, each 0 or 1."
@@ -153,18 +154,25 @@ async def classify(
 
 
 def estimate(
-    n_questions: int, question_tokens: int, explanation_tokens: int, prompt: ClassifierPrompt, config: ClassifierConfig
+    n_questions: int,
+    question_tokens: int,
+    explanation_tokens: int,
+    prompt: ClassifierPrompt,
+    config: ClassifierConfig,
+    counter: TokenCounter = APPROXIMATE,
 ) -> ScorerEstimate:
-    """Return the calls and tokens of ``n_questions`` examples of ``question_tokens`` each, re-asks left out."""
+    """Return the calls and tokens of ``n_questions`` examples of ``question_tokens`` each, re-asks left out.
+
+    What every call repeats (instructions, few-shots, the chat template) is counted as it is, by ``counter``.
+    """
     single = config.mode == SINGLE
-    per_call = 1 if single else config.examples_per_call
-    calls = math.ceil(n_questions / per_call)
-    system = len(prompt.single if single else prompt.several) // CHARACTERS_PER_TOKEN
-    frame = len(_described("") + (prompt.cue if single else "")) // CHARACTERS_PER_TOKEN + _CHAT_TOKENS
-    numbering = 0 if single else 2
+    calls = math.ceil(n_questions / (1 if single else config.examples_per_call))
+    nothing = Question(key="", kind="", decile=None, truth=False, shown="")
+    frame = counter.chat(prompt.ask_one("", nothing) if single else prompt.ask_several("", ()))
+    numbering = 0 if single else _NUMBERING_TOKENS
     return ScorerEstimate(
         calls=calls,
-        input_tokens=calls * (system + frame + explanation_tokens) + n_questions * (question_tokens + numbering),
+        input_tokens=calls * (frame + explanation_tokens) + n_questions * (question_tokens + numbering),
         output_tokens=calls if single else 2 * n_questions + calls,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.llm.counting import APPROXIMATE, TokenCounter
 from harness.outcome import Outcome, Usage
 
 if TYPE_CHECKING:
@@ -109,12 +110,16 @@ class Score:
 
 @dataclass(frozen=True)
 class ExampleShape:
-    """How many examples of how many tokens a scorer will be given; for estimates before anything was computed."""
+    """How many examples of how many tokens a scorer will be given; for estimates before anything was computed.
+
+    Tokens are the judge's, as ``counter`` counts them.
+    """
 
     n_activating: int
     n_non_activating: int
     window_tokens: int
     explanation_tokens: int = 30
+    counter: TokenCounter = APPROXIMATE
 
 
 @dataclass(frozen=True)

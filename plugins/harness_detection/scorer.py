@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DetectionScorer", "check"]
 
+_FRAME_TOKENS = 3  # "Excerpt:" before a window
+
 
 class DetectionScorer:
     """Asks of every window, activating or not, whether it holds what the explanation names.
@@ -54,7 +56,8 @@ class DetectionScorer:
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take."""
         n = shape.n_activating + shape.n_non_activating
-        return estimate_calls(n, shape.window_tokens, shape.explanation_tokens, PROMPT, self.config)
+        tokens = shape.window_tokens + _FRAME_TOKENS
+        return estimate_calls(n, tokens, shape.explanation_tokens, PROMPT, self.config, shape.counter)
 
     def _question(self, example: Example) -> Question:
         return Question(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FuzzingScorer", "check"]
 
 NOTHING_TO_ASK = "no two activating windows could be paired as a right and a wrong marking"
-_MARK_TOKENS = 12  # delimiters, and the marked words repeated, in a typical window
+_MARK_TOKENS = 11  # "Excerpt:", delimiters, and the marked words repeated, in a typical window
 
 
 class FuzzingScorer:
@@ -62,7 +62,8 @@ class FuzzingScorer:
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take if every window can be marked."""
         n = shape.n_activating // 2 * 2
-        return estimate_calls(n, shape.window_tokens + _MARK_TOKENS, shape.explanation_tokens, PROMPT, self.config)
+        tokens = shape.window_tokens + _MARK_TOKENS
+        return estimate_calls(n, tokens, shape.explanation_tokens, PROMPT, self.config, shape.counter)
 
     def _question(self, marked: Marked) -> Question:
         example = marked.example
