@@ -104,6 +104,11 @@ async def _with_judge(answer: Answer, results: Path) -> tuple[int, str]:
             "judge.model=openai/m",
             f"judge.api_base={server.url}",
             "judge.max_retries=0",
+            # Stated, as a judge that was asked what it can do would be found out there and then.
+            "judge.structured=none",
+            "judge.choices=none",
+            "judge.logprobs=true",
+            "judge.prompt_logprobs=false",
         )
         process = await asyncio.create_subprocess_exec(
             *command(results, "scorers=[detection]", *judge),
