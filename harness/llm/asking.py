@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asking", "Call"]
 
+_ENDPOINTS_OWN = frozenset({FailureKind.UNREACHABLE, FailureKind.RATE_LIMIT})
 _MAYBE_BILLED = frozenset({FailureKind.TIMEOUT, FailureKind.DROPPED, FailureKind.MALFORMED})
 
 
@@ -70,8 +71,9 @@ class Asking:
     async def ask(self, call: Call) -> Reply:
         """Return the answer to ``call``.
 
-        A failed attempt counts against ``max_retries`` unless the endpoint was stalled, answering nobody: then the
-        fault is not the question's, and the endpoint is given more time. Waiting for the gate counts against nothing.
+        A failed attempt counts against ``max_retries`` unless the endpoint could not be reached, limited our rate or was
+        stalled, answering nobody: then the fault is not the question's, and the endpoint is given more time,
+        up to four times as many attempts. Waiting for the gate counts against nothing.
 
         Raises:
             AttemptError: The last failure, once attempts or time are spent, or at once if it is not retryable.
@@ -89,7 +91,7 @@ class Asking:
                 return result
             if result.kind not in RETRYABLE or result.kind is FailureKind.DEADLINE:
                 raise AttemptError(result)
-            counted += not ticket.stalled
+            counted += not (ticket.stalled or result.kind in _ENDPOINTS_OWN)
             if counted > self.policy.max_retries or number + 1 == self.policy.most_attempts:
                 raise AttemptError(result)
             jitter = float(generator(0, "llm", "retry", call.purpose, number).random())

@@ -48,8 +48,8 @@ NUMERICS_VERSION = 1
 
 _PREFIX_CACHE_MIB = 256
 _GGUF_MAGIC = b"GGUF"
-# The first answer to a prompt is computed in other pieces than later ones, which find its beginning kept; at temperature
-# above 0 that can turn a draw, seed or no seed.
+# The first answer to a prompt is computed in other pieces than later ones, which find its beginning kept; above
+# temperature 0 that can turn a draw, seed or no seed.
 _LLAMA_CPP = EndpointFacts(StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, seeds=False)
 
 

@@ -5,8 +5,9 @@ objection (HTTP 429, or overload) cuts it, and from there it grows by a twentiet
 that all went well and really used what was allowed. One objection cuts once: requests that were sent before a cut say
 nothing about what came after it.
 
-An endpoint that answers nothing but errors is stalled: it is asked with one request at a time, after growing pauses,
-until one succeeds. Then the limit is what it was after the cut, however long the stall was.
+An endpoint that answers nothing but errors, five in a row or half as many as may be in flight, is stalled: it is asked
+with one request at a time, after growing pauses, until one succeeds. Then the limit is what it was after the cut,
+however long the stall was.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _RAMP_S = 0.1
 _DECREASE = 0.7
 _ROUNDS_TO_CEILING = 20
 _SATURATED = 0.8
-_STRIKES = 3
+_FEWEST_STRIKES = 5
+_STRIKES_PER_PLACE = 0.5
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
 _BUSY_STATUS = frozenset({429, 503, 529})
@@ -76,7 +78,8 @@ class Pace:
     @property
     def stalled(self) -> bool:
         """Return whether the endpoint has answered nothing but errors of late."""
-        return self._strikes >= _STRIKES
+        # More in a row the more are in flight: where a third of all replies fails by chance, five in a row are common.
+        return self._strikes >= max(_FEWEST_STRIKES, _STRIKES_PER_PLACE * self._window)
 
     @property
     def limit(self) -> int:

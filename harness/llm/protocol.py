@@ -158,7 +158,7 @@ class LLM(Protocol):
 
     @property
     def price_facts(self) -> Mapping[str, Any]:
-        """Return what tokens cost, per million, and where that is from (see ``harness.llm.price``); final once started."""
+        """Return what tokens cost, per million, and where that is from (``harness.llm.price``); final once started."""
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the answer, from the cache where it has it. A failed call is a Completion with outcome ERROR.

@@ -76,9 +76,12 @@ async def test_no_retries_means_one_attempt() -> None:
 
 async def test_an_outage_does_not_use_up_the_retries_of_a_question() -> None:
     asks = asking(policy=RetryPolicy(max_retries=4))
-    script = Script(*[ILL] * 7, YES)
+    gone = Failure(FailureKind.UNREACHABLE, "connection refused")
+    script = Script(*[gone] * 7, YES)
     assert await asks.ask(call(script)) is YES
     assert script.asked == 8
+    shared, outage = asking(policy=RetryPolicy(max_retries=4)), Script(*[ILL] * 30)
+    assert await asyncio.gather(*(shared.ask(call(outage)) for _ in range(4))) == [YES] * 4
 
 
 async def test_a_hopeless_question_is_asked_once() -> None:

@@ -119,7 +119,7 @@ async def test_a_policy_error_is_a_refusal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [FailureKind.KEY, FailureKind.MODEL, FailureKind.QUOTA, FailureKind.UNREACHABLE])
 async def test_what_nothing_can_mend_is_raised_to_every_caller(kind: FailureKind, tmp_path: Path) -> None:
-    backend = Scripted(*[Failure(kind, "no")] * 3, delay_s=0.01)
+    backend = Scripted(*[Failure(kind, "no")] * 9, delay_s=0.01)
     llm = client(backend, tmp_path)
     results = await asyncio.gather(*(llm.complete(ask()) for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [LLMError] * 3

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,15 +107,26 @@ def test_answers_to_what_was_sent_before_a_storm_do_not_end_it() -> None:
     pace = Pace(128)
     fill(pace)
     early = pace.sent(1)
-    for epoch in [pace.sent(2) for _ in range(3)]:
+    for epoch in [pace.sent(2) for _ in range(64)]:
         pace.came_back(epoch, BUSY, 1.0)
     pace.came_back(early, WELL, 1.1)
     assert pace.stalled
 
 
+def test_bad_luck_is_no_storm() -> None:
+    pace, stalls = Pace(64), 0
+    fill(pace)
+    luck = random.Random(0)  # noqa: S311 -- a fixed sequence
+    for _ in range(5000):
+        epoch = pace.sent(pace.limit)
+        pace.came_back(epoch, ILL if luck.random() < 0.3 else WELL, 0.0)
+        stalls += pace.stalled
+    assert stalls == 0
+
+
 def test_a_wait_that_was_asked_for_is_kept_while_stalled() -> None:
     pace = Pace(8)
-    for _ in range(3):
+    for _ in range(5):
         pace.came_back(pace.sent(1), BUSY, 5.0, 7.5)
     assert pace.resume_at == 12.5
 
