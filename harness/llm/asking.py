@@ -71,9 +71,9 @@ class Asking:
     async def ask(self, call: Call) -> Reply:
         """Return the answer to ``call``.
 
-        A failed attempt counts against ``max_retries`` unless the endpoint could not be reached, limited our rate or was
-        stalled, answering nobody: then the fault is not the question's, and the endpoint is given more time,
-        up to four times as many attempts. Waiting for the gate counts against nothing.
+        A failed attempt counts against ``max_retries`` unless the endpoint could not be reached, limited our rate or
+        was stalled, answering nobody: then the fault is not the question's, and the endpoint is given more time, up to
+        four times as many attempts. Waiting for the gate counts against nothing.
 
         Raises:
             AttemptError: The last failure, once attempts or time are spent, or at once if it is not retryable.

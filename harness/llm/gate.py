@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["BrokenCircuitError", "Gate", "GateSettings", "Ticket"]
 
 
+_Waiter = tuple["asyncio.Future[Ticket]", int]
+
+
 @dataclass(frozen=True, slots=True)
 class GateSettings:
     """How hard an endpoint may be asked.
@@ -83,7 +86,8 @@ class Gate:
         self._requests = MinuteBucket(settings.requests_per_minute)
         self._tokens = MinuteBucket(settings.tokens_per_minute)
         self._breaker = Breaker(settings.patience_s)
-        self._waiting: deque[tuple[asyncio.Future[Ticket], int]] = deque()
+        # Repetitions, then first attempts; each in the order they came.
+        self._queues: tuple[deque[_Waiter], deque[_Waiter]] = (deque(), deque())
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -111,7 +115,7 @@ class Gate:
         """
         self._check()
         waiter: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if first else self._waiting.append)((waiter, tokens))
+        self._queues[0 if first else 1].append((waiter, tokens))
         self._pump()
         try:
             return await waiter
@@ -150,18 +154,21 @@ class Gate:
 
     def _fail_all(self) -> None:
         tripped = self._breaker.tripped
-        while self._waiting and tripped is not None:
-            waiter, _ = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_exception(BrokenCircuitError(*tripped))
+        while (queue := self._next_queue()) is not None and tripped is not None:
+            queue.popleft()[0].set_exception(BrokenCircuitError(*tripped))
+
+    def _next_queue(self) -> deque[_Waiter] | None:
+        """Return the queue whose first request is next, those that were given up removed; None if nobody waits."""
+        for queue in self._queues:
+            while queue and queue[0][0].done():
+                queue.popleft()
+            if queue:
+                return queue
+        return None
 
     def _pump(self) -> None:
         now = self._clock()
-        while self._waiting:
-            waiter, tokens = self._waiting[0]
-            if waiter.done():
-                self._waiting.popleft()
-                continue
+        while (queue := self._next_queue()) is not None:
             ready_at = max(self._pace.resume_at, self._requests.ready_at(now), self._tokens.ready_at(now))
             if ready_at > now:
                 self._pump_at(ready_at)
@@ -172,7 +179,7 @@ class Gate:
                     if raise_at is not None:
                         self._pump_at(raise_at)
                     return
-            self._waiting.popleft()
+            waiter, tokens = queue.popleft()
             self._in_flight += 1
             self._requests.take(1, now)
             self._tokens.take(tokens, now)
