@@ -9,22 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.embedding import embedder_identity
 from harness.errors import BudgetError
 from harness.identity import plain
-from harness.llm.open import llm_identity
 from harness.outcome import Usage
 from harness.results.codec import to_json
 from harness.results.manifest import (
     CapabilityFacts,
     Counts,
-    ExplanationSetFacts,
     Manifest,
-    MetricFacts,
-    PluginVersion,
     PriceFacts,
     RoleUsage,
-    ScorerFacts,
     collect_versions,
     host_free,
     read_manifest,
@@ -32,12 +26,12 @@ from harness.results.manifest import (
 )
 from harness.results.records import UsageLine
 from harness.runner.bill import larger, last_usage
-from harness.scoring.protocol import Need
+from harness.runner.manifest_facts import model_identities, plugin_versions, scorer_facts, set_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.config.resolve import ResolvedPlugin, ResolvedRun
+    from harness.config.resolve import ResolvedRun
     from harness.llm.protocol import LLM, Spending
     from harness.results.records import ExplanationLine, ScoreLine
     from harness.results.runfolder import RunFolder
@@ -45,7 +39,7 @@ if TYPE_CHECKING:
     from harness.runner.explain import ExplanationSet
     from harness.runner.protocols import Protocol
 
-__all__ = ["ManifestKeeper", "plugin_versions"]
+__all__ = ["ManifestKeeper"]
 
 _SPENDING_EVERY_S = 30.0
 _STOPPED = (BudgetError, KeyboardInterrupt, asyncio.CancelledError)
@@ -77,10 +71,10 @@ class ManifestKeeper:
             config_sha256=resolved.config_sha256,
             settings=host_free(resolved.settings(), self._roots),
             versions=collect_versions(plugin_versions(resolved)),
-            models=host_free(_models(resolved), self._roots),
+            models=host_free(model_identities(resolved), self._roots),
             seeds={"root": resolved.seed, "features": resolved.features.seed},
             started=earlier.started if earlier else _now(),
-            scorers={name: _scorer_facts(resolved, scorer) for name, scorer in resolved.scorers.items()},
+            scorers={name: scorer_facts(resolved, scorer) for name, scorer in resolved.scorers.items()},
         )
 
     @property
@@ -108,7 +102,7 @@ class ManifestKeeper:
 
     def sets(self, sets: Sequence[ExplanationSet]) -> None:
         """Note the explanation sets."""
-        self._write(explanation_sets={explanations.name: _set_facts(explanations) for explanations in sets})
+        self._write(explanation_sets={explanations.name: set_facts(explanations) for explanations in sets})
 
     def spent(self, spending: Mapping[str, Spending]) -> dict[str, Any]:
         """Note what was spent so far, now and then, and return it as plain data for the unit's event.
@@ -211,63 +205,6 @@ class ManifestKeeper:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def plugin_versions(resolved: ResolvedRun) -> dict[str, PluginVersion]:
-    """Return which distribution every plugin of a run is from, by kind and name."""
-    used = {
-        "subject": resolved.subjects.values(),
-        "corpus": [resolved.corpus],
-        "explainer": [resolved.explainer],
-        "scorer": resolved.scorers.values(),
-        "control": resolved.controls.values(),
-    }
-    return {
-        f"{kind}:{plugin.registered.spec.name}": PluginVersion(
-            distribution=plugin.registered.distribution, version=plugin.registered.version
-        )
-        for kind, plugins in used.items()
-        for plugin in plugins
-    }
-
-
-def _models(resolved: ResolvedRun) -> dict[str, dict[str, Any]]:
-    models: dict[str, Any] = {}
-    if resolved.explainer_llm is not None:
-        models["explainer"] = llm_identity(resolved.explainer_llm)
-    if resolved.judge is not None and _needed(resolved, Need.JUDGE):
-        models["judge"] = llm_identity(resolved.judge)
-    if resolved.embedder is not None and _needed(resolved, Need.EMBEDDER):
-        models["embedder"] = embedder_identity(resolved.embedder)
-    return {role: plain(identity) for role, identity in models.items()}
-
-
-def _needed(resolved: ResolvedRun, need: Need) -> bool:
-    specs: list[Any] = [scorer.registered.spec for scorer in resolved.scorers.values()]
-    return any(need in spec.needs for spec in specs)
-
-
-def _scorer_facts(resolved: ResolvedRun, scorer: ResolvedPlugin) -> ScorerFacts:
-    spec: Any = scorer.registered.spec
-    made = spec.resolve_factory()(scorer.config)
-    judge = str(llm_identity(resolved.judge)["model"]) if resolved.judge and Need.JUDGE in spec.needs else None
-    metrics = [
-        MetricFacts(name=m.name, low=m.low, high=m.high, chance=m.chance, higher_is_better=m.higher_is_better)
-        for m in spec.metrics
-    ]
-    return ScorerFacts(
-        plugin=spec.name, version=spec.version, metrics=metrics, primary_metric=made.primary_metric, judge=judge
-    )
-
-
-def _set_facts(explanations: ExplanationSet) -> ExplanationSetFacts:
-    first = explanations.lines[0] if explanations.lines else None
-    model = first.model if first else None
-    return ExplanationSetFacts(
-        control=explanations.control,
-        explainer=first.explainer if first else None,
-        explainer_model=str(model["model"]) if model else None,
-    )
 
 
 def _total(lines: Iterable[UsageLine]) -> UsageLine:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.results.manifest import collect_versions
 from harness.runner.identity import run_id
-from harness.runner.manifest import plugin_versions
+from harness.runner.manifest_facts import plugin_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.config.schema import ExamplesConfig, LLMConfig
 
-__all__ = ["calls_per_unit", "example_shape", "explain_room", "judged_room", "overlaps"]
+__all__ = ["calls_per_unit", "explain_room", "judged_room", "overlaps"]
 
 UNASKING = 2
 """Units at once of a stage that asks no language model: one computes while another waits for the disk."""
@@ -48,12 +48,8 @@ def judged_room(judge: LLMConfig) -> int:
 def calls_per_unit(scorer: ResolvedPlugin, examples: ExamplesConfig) -> int:
     """Return how many questions a scorer expects to ask of one unit."""
     made: Any = scorer.registered.spec.resolve_factory()(scorer.config)
-    return int(made.estimate(example_shape(examples)).calls)
-
-
-def example_shape(examples: ExamplesConfig) -> ExampleShape:
-    """Return how many examples of what size scorers are given."""
-    return ExampleShape(examples.score_activating, examples.score_non_activating, examples.window_tokens)
+    shape = ExampleShape(examples.score_activating, examples.score_non_activating, examples.window_tokens)
+    return int(made.estimate(shape).calls)
 
 
 def _one_model_of_this_process(one: LLMConfig, other: LLMConfig) -> bool:

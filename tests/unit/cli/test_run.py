@@ -19,7 +19,7 @@ from harness.errors import ConfigError, LLMError
 from harness.registry.catalogue import load_catalogue
 from harness.results.manifest import Manifest, collect_versions, write_manifest
 from harness.runner.identity import run_id
-from harness.runner.manifest import plugin_versions
+from harness.runner.manifest_facts import plugin_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
