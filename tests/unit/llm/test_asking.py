@@ -40,7 +40,7 @@ class Script:
 
 def asking(**changes: Any) -> Asking:
     async def no_wait(_seconds: float) -> None:
-        return None
+        await asyncio.sleep(0)
 
     fields: dict[str, Any] = {
         "gate": Gate(GateSettings(ceiling=4)),
