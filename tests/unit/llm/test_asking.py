@@ -80,7 +80,7 @@ async def test_an_outage_does_not_use_up_the_retries_of_a_question() -> None:
     script = Script(*[gone] * 7, YES)
     assert await asks.ask(call(script)) is YES
     assert script.asked == 8
-    shared, outage = asking(policy=RetryPolicy(max_retries=4)), Script(*[ILL] * 30)
+    shared, outage = asking(policy=RetryPolicy(max_retries=4)), Script(*[ILL] * 9)
     assert await asyncio.gather(*(shared.ask(call(outage)) for _ in range(4))) == [YES] * 4
 
 
