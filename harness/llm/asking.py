@@ -36,12 +36,14 @@ class Call:
         purpose: Names the call; distinct calls wait distinct times.
         prompt_bytes: Size of its prompt.
         output_tokens: The most tokens its answer may have.
+        group: Name of the questions it is asked with; empty for a question that stands alone.
     """
 
     attempt: Callable[[], Awaitable[Reply]]
     purpose: str
     prompt_bytes: int
     output_tokens: int
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,13 @@ class Asking:
             BrokenCircuitError: If the endpoint will not answer any more.
             BudgetError: If the call could pass a limit.
         """
-        begun: float | None = None
+        left_s = self.policy.deadline_s
         counted = 0
         for number in range(self.policy.most_attempts):
-            ticket = await self.gate.admit(self.expected_tokens(call), first=number > 0)
-            begun = self.clock() if begun is None else begun
-            left_s = self.policy.deadline_s - (self.clock() - begun)
+            ticket = await self.gate.admit(self.expected_tokens(call), call.group or call.purpose, first=number > 0)
+            begun = self.clock()
             result = await self._attempt(call, ticket, left_s)
+            left_s -= self.clock() - begun
             if not isinstance(result, Failure):
                 return result
             if result.kind not in RETRYABLE or result.kind is FailureKind.DEADLINE:
@@ -96,7 +98,8 @@ class Asking:
                 raise AttemptError(result)
             jitter = float(generator(0, "llm", "retry", call.purpose, number).random())
             wait_s = self.policy.delay(number, result, jitter)
-            if self.clock() - begun + wait_s > self.policy.deadline_s:
+            left_s -= wait_s
+            if left_s <= 0:
                 raise AttemptError(self._too_late(result, number + 1))
             await self.sleep(wait_s)
         message = "a policy without attempts"
@@ -110,7 +113,7 @@ class Asking:
             self.gate.abandon(ticket)
             raise
         try:
-            async with asyncio.timeout(max(left_s, 0.0)):
+            async with asyncio.timeout(left_s):
                 reply = await call.attempt()
         except AttemptError as error:
             return self._failed(ticket, reserved, error.failure)

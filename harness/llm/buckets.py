@@ -17,12 +17,22 @@ class MinuteBucket:
     """
 
     def __init__(self, per_minute: int | None) -> None:
+        self._set(per_minute)
+        self._level = self._capacity
+        self._seen: float | None = None
+
+    def lower(self, per_minute: int | None) -> None:
+        """Keep ``per_minute`` from now on, if that is less."""
+        if per_minute is not None and (self._per_minute is None or per_minute < self._per_minute):
+            level = self._level if self._per_minute is not None else None
+            self._set(per_minute)
+            self._level = self._capacity if level is None else min(level, self._capacity)
+
+    def _set(self, per_minute: int | None) -> None:
         self._per_minute = per_minute
         # What may be sent at once; it comes off the even flow, or the first minute would pass the ceiling.
         self._capacity = 0.0 if per_minute is None else max(1.0, per_minute / _MINUTE)
         self._rate = 0.0 if per_minute is None else max(per_minute - self._capacity, per_minute / 2) / _MINUTE
-        self._level = self._capacity
-        self._seen: float | None = None
 
     def ready_at(self, now: float) -> float:
         """Return when the next one may be sent: ``now`` or later."""

@@ -40,8 +40,10 @@ class Budget:
     ) -> None:
         self._usd = usd
         self._tokens = tokens
+        self._earlier_usd = spent_usd
         self._spent_usd = spent_usd
         self._spent_tokens = spent_tokens
+        self._own = Cost()
         self._reserved_usd = 0.0
         self._reserved_tokens = 0
         self._in_flight = 0
@@ -52,13 +54,25 @@ class Budget:
         """Return whether there is any limit to keep."""
         return self._usd is not None or self._tokens is not None
 
+    @property
+    def spent(self) -> Cost:
+        """Return what was charged in this process: answers, and what may have been billed without one."""
+        return self._own
+
     def check_price(self, *, known: bool, endpoint: str, where: str) -> None:
         """Check that a limit in dollars can be kept for an endpoint.
 
         Raises:
             BudgetError: If its price, or what earlier processes spent, is unknown.
         """
-        if self._usd is None or (known and self._spent_usd is not None):
+        if self._usd is None:
+            return
+        if self._earlier_usd is None:
+            what = "what earlier processes of this run spent is unknown, so a budget in dollars cannot be kept"
+            raise BudgetError(
+                what, where="budget.usd", hint="limit budget.tokens instead, or give the run another name"
+            )
+        if known:
             return
         what = f"the price of {endpoint} is unknown, so a budget in dollars cannot be kept"
         raise BudgetError(what, where="budget.usd", hint=f"state {where}=... or limit budget.tokens instead")
@@ -83,6 +97,8 @@ class Budget:
         self._reserved_tokens -= reserved.tokens
         self._reserved_usd -= reserved.usd or 0.0
         self._in_flight -= 1
+        usd = None if self._own.usd is None or spent.usd is None else self._own.usd + spent.usd
+        self._own = Cost(self._own.tokens + spent.tokens, usd)
         self._spent_tokens += spent.tokens
         if self._spent_usd is not None:
             self._spent_usd = None if spent.usd is None else self._spent_usd + spent.usd

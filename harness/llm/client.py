@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "ClientSettings"]
 
+_FORBIDDEN = 403
+
 
 @dataclass(frozen=True)
 class ClientSettings:
@@ -117,6 +119,12 @@ class Client:
         return self._facts.capabilities
 
     @property
+    def modes(self) -> Mapping[str, Any]:
+        """Return how questions are really put and what comes with answers; final once started or remembered."""
+        facts = self._facts
+        return {"choices": str(facts.choices), "structured": str(facts.structured), "logprobs": facts.logprobs}
+
+    @property
     def spending(self) -> Spending:
         """Return what this role has spent so far in this process."""
         return self._ledger.spending
@@ -141,6 +149,7 @@ class Client:
             await asyncio.to_thread(self._cache.open)
             try:
                 await self._backend.start()
+                self._check_price()
                 await with_retries(
                     self._backend.check,
                     policy,
@@ -155,7 +164,6 @@ class Client:
                 self._settings.memory.remember(self._facts)
             self._known = self._facts
             self._backend.adopt(self._facts)
-            self._check_price()
             self._started = True
 
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -169,8 +177,15 @@ class Client:
             raise self._missing("reports no token log-probabilities", "set {logprobs}=true if it can")
         seed = effective_seed(request, self._settings.seed)
         key = completion_key(self._key_fields(), request, seed)
-        call = Call(lambda: self._backend.complete(request, seed), key, request_bytes(request), request.max_tokens)
-        reply, cached = await self._answer(call, prefix_of(request) if self._backend.marks_prefixes else None)
+        prefix = prefix_of(request)
+        call = Call(
+            lambda: self._backend.complete(request, seed),
+            key,
+            request_bytes(request),
+            request.max_tokens,
+            group=prefix or key,
+        )
+        reply, cached = await self._answer(call, prefix if self._backend.marks_prefixes else None)
         return Completion(
             text=reply.text,
             outcome=reply.outcome,
@@ -244,9 +259,12 @@ class Client:
 
     def _failed(self, error: AttemptError, call: Call) -> Reply:
         failure = error.failure
-        if failure.kind in FATAL:
+        # Gateways and moderation layers answer 403 to a text they do not like; a key that worked is not the cause.
+        moderated = failure.status == _FORBIDDEN and self._ledger.spending.billed.calls > 0
+        if failure.kind in FATAL and not moderated:
             raise diagnose(failure, self._settings.place) from None
-        outcome = Outcome.REFUSED if failure.kind is FailureKind.REFUSED else Outcome.ERROR
+        refused = moderated or failure.kind is FailureKind.REFUSED
+        outcome = Outcome.REFUSED if refused else Outcome.ERROR
         said = self._too_long(failure, call) if failure.kind is FailureKind.CONTEXT else failure.line
         return Reply(outcome, error=said, answered=False)
 

@@ -26,26 +26,30 @@ class Place:
         model: The configured model.
         api_base: The configured URL, or None for a provider's own.
         api_key_env: Name of the variable that holds the key, or None.
+        backend: What answers.
+        path: The weights of a model of this process.
     """
 
     role: str
     model: str
     api_base: str | None
     api_key_env: str | None
+    backend: str = "litellm"
+    path: str | None = None
 
     @classmethod
     def of(cls, config: LLMConfig, role: str) -> Place:
         """Return the place of ``config`` as ``role``."""
-        return cls(role, config.model, config.api_base, config.api_key_env)
+        return cls(role, config.model, config.api_base, config.api_key_env, config.backend, config.path)
 
     def key(self, name: str) -> str:
         """Return the full config key of field ``name``, for instance ``judge.api_base``."""
         return f"{_PREFIX.get(self.role, self.role)}.{name}"
 
     @property
-    def address(self) -> tuple[str | None, str, str | None]:
+    def address(self) -> tuple[str | None, ...]:
         """Return what tells endpoints apart: roles of one address share its limits."""
-        return (self.api_base, self.model, self.api_key_env)
+        return (self.backend, self.api_base, self.path, self.model, self.api_key_env)
 
     @property
     def endpoint(self) -> str:

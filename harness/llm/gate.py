@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BrokenCircuitError", "Gate", "GateSettings", "Ticket"]
 
 
-_Waiter = tuple["asyncio.Future[Ticket]", int]
+_Waiter = tuple["asyncio.Future[Ticket]", int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ class Ticket:
     Attributes:
         epoch: The pace's epoch it belongs to.
         tokens: What it was counted as.
+        group: Name of the questions it is asked with.
         stalled: Whether the endpoint had answered nothing but errors of late, so that this one tries it out.
     """
 
     epoch: int
     tokens: int
+    group: str
     stalled: bool
 
 
@@ -85,6 +87,7 @@ class Gate:
         self._pace = Pace(settings.ceiling)
         self._requests = MinuteBucket(settings.requests_per_minute)
         self._tokens = MinuteBucket(settings.tokens_per_minute)
+        self._patience_s = settings.patience_s
         self._breaker = Breaker(settings.patience_s)
         # Repetitions, then first attempts; each in the order they came.
         self._queues: tuple[deque[_Waiter], deque[_Waiter]] = (deque(), deque())
@@ -107,15 +110,23 @@ class Gate:
         """Return how many requests are in flight."""
         return self._in_flight
 
-    async def admit(self, tokens: int, *, first: bool = False) -> Ticket:
+    def tighten(self, settings: GateSettings) -> None:
+        """Keep the limits of ``settings`` as well: of two roles at one endpoint the stricter limit holds."""
+        self._pace.lower_ceiling(settings.ceiling)
+        self._requests.lower(settings.requests_per_minute)
+        self._tokens.lower(settings.tokens_per_minute)
+
+    async def admit(self, tokens: int, group: str = "", *, first: bool = False) -> Ticket:
         """Return when one request of about ``tokens`` tokens may be sent; ``first`` puts it before those that wait.
+
+        ``group`` names the questions it is asked with: those about one explanation.
 
         Raises:
             BrokenCircuitError: If the endpoint will not answer any more.
         """
         self._check()
         waiter: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        self._queues[0 if first else 1].append((waiter, tokens))
+        self._queues[0 if first else 1].append((waiter, tokens, group))
         self._pump()
         try:
             return await waiter
@@ -130,11 +141,13 @@ class Gate:
         now = self._clock()
         self._in_flight -= 1
         signal = signal_of(failure)
-        self._pace.came_back(ticket.epoch, signal, now, failure.retry_after_s if failure else None)
+        wait_s = failure.retry_after_s if failure else None
+        # What asks for more than our patience is given up, below; nothing waits a day in silence.
+        self._pace.came_back(ticket.epoch, signal, now, None if wait_s is None else min(wait_s, self._patience_s))
         if failure is None:
             self._breaker.succeeded()
         else:
-            self._breaker.failed(failure, now)
+            self._breaker.failed(failure, now, ticket.group)
         used = tokens if tokens is not None else 0 if signal is Signal.CONGESTED else ticket.tokens
         self._tokens.take(used - ticket.tokens, now)
         if self._breaker.tripped is not None:
@@ -179,11 +192,11 @@ class Gate:
                     if raise_at is not None:
                         self._pump_at(raise_at)
                     return
-            waiter, tokens = queue.popleft()
+            waiter, tokens, group = queue.popleft()
             self._in_flight += 1
             self._requests.take(1, now)
             self._tokens.take(tokens, now)
-            waiter.set_result(Ticket(self._pace.sent(self._in_flight), tokens, self._pace.stalled))
+            waiter.set_result(Ticket(self._pace.sent(self._in_flight), tokens, group, self._pace.stalled))
 
     def _pump_at(self, when: float) -> None:
         if self._timer is not None:

@@ -75,6 +75,11 @@ class Pace:
         """Return the most requests ever in flight."""
         return self._ceiling
 
+    def lower_ceiling(self, ceiling: int) -> None:
+        """Allow no more than ``ceiling`` in flight from now on."""
+        self._ceiling = min(self._ceiling, ceiling)
+        self._window = min(self._window, float(self._ceiling))
+
     @property
     def stalled(self) -> bool:
         """Return whether the endpoint has answered nothing but errors of late."""
