@@ -26,7 +26,7 @@ class Traffic:
         self._gates: dict[Hashable, tuple[Gate, TokenEstimator]] = {}
 
     def gate(self, endpoint: Hashable, settings: GateSettings) -> tuple[Gate, TokenEstimator]:
-        """Return the gate of an endpoint and what was learnt of its tokens; of several roles' limits the strictest hold."""
+        """Return the gate of an endpoint and what was learnt of its tokens; of several limits the strictest hold."""
         known = self._gates.get(endpoint)
         if known is None:
             known = self._gates[endpoint] = (Gate(settings), TokenEstimator())

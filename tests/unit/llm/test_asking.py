@@ -4,6 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.errors import BudgetError
 from harness.llm.asking import Asking, Call
@@ -111,9 +113,9 @@ async def test_an_attempt_that_hangs_is_cut_at_the_deadline() -> None:
 
 async def test_twenty_identical_refusals_stop_everything() -> None:
     asks = asking()
-    for _ in range(20):
+    for number in range(20):
         with pytest.raises(AttemptError):
-            await asks.ask(call(Script(BAD)))
+            await asks.ask(Call(Script(BAD), f"question {number}", 100, 1))
     untouched = Script()
     with pytest.raises(BrokenCircuitError):
         await asks.ask(call(untouched))
@@ -122,8 +124,8 @@ async def test_twenty_identical_refusals_stop_everything() -> None:
 
 async def test_a_budget_is_never_passed_and_its_place_at_the_gate_is_given_back() -> None:
     asks = asking(budget=Budget(tokens=250))
-    assert await asks.ask(call(Script())) is YES  # 41 tokens
-    assert await asks.ask(call(Script())) is YES  # bounded now by what was counted
+    assert await asks.ask(call(Script())) is YES  # at most 165 tokens, really 41
+    assert await asks.ask(call(Script())) is YES
     script = Script()
     with pytest.raises(BudgetError):
         await asks.ask(call(script, size=10_000))
@@ -152,3 +154,45 @@ async def test_a_cancelled_call_leaves_no_place_taken() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asks.gate.in_flight == 0
+
+
+@given(
+    limit=st.integers(1, 20_000),
+    prompts=st.lists(st.tuples(st.integers(1, 3000), st.floats(0.05, 1.0)), min_size=1, max_size=30),
+)
+async def test_whatever_tokenizer_and_prompts_the_limit_is_kept(limit: int, prompts: list[tuple[int, float]]) -> None:
+    budget, spent = Budget(tokens=limit), 0
+    asks = asking(budget=budget)
+
+    async def one(size: int, density: float) -> None:
+        async def answer() -> Reply:
+            nonlocal spent
+            await asyncio.sleep(0)
+            tokens = max(1, int(size * density))
+            spent += tokens + 1
+            return Reply(Outcome.OK, text="Yes", input_tokens=tokens, output_tokens=1)
+
+        await asks.ask(call(answer, size))
+
+    await asyncio.gather(*(one(*prompt) for prompt in prompts), return_exceptions=True)
+    assert spent <= limit
+    assert budget.spent.tokens == spent
+
+
+async def test_time_at_the_gate_is_not_the_calls_own() -> None:
+    gate = Gate(GateSettings(ceiling=1))
+    asks = asking(gate=gate, policy=RetryPolicy(max_retries=4, deadline_s=0.3, base_s=0.01))
+    slow = Script(ILL)
+
+    async def hold() -> None:
+        ticket = await gate.admit(1, first=True)
+        await asyncio.sleep(0.5)
+        gate.came_back(ticket, None)
+
+    holding = asyncio.ensure_future(hold())
+    await asyncio.sleep(0)
+    asked = asyncio.ensure_future(asks.ask(call(slow)))
+    await asyncio.sleep(0)
+    again = asyncio.ensure_future(hold())
+    assert await asked is YES
+    await asyncio.gather(holding, again)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from harness.llm.breaker import Breaker
 from harness.llm.failures import Failure, FailureKind
 
@@ -9,7 +11,7 @@ BUSY = Failure(FailureKind.OVERLOADED, "busy", 503)
 
 def fail(breaker: Breaker, failure: Failure, times: int, *, every_s: float = 0.0, start: float = 0.0) -> None:
     for number in range(times):
-        breaker.failed(failure, start + number * every_s)
+        breaker.failed(failure, start + number * every_s, f"explanation {number % 5}")
 
 
 def test_twenty_identical_refusals_open_it() -> None:
@@ -24,8 +26,15 @@ def test_twenty_identical_refusals_open_it() -> None:
 def test_numbers_do_not_make_messages_different() -> None:
     breaker = Breaker(300.0)
     for number in range(20):
-        breaker.failed(Failure(FailureKind.CONTEXT, f"{5000 + number} tokens are more than 4096", 400), 0.0)
+        breaker.failed(Failure(FailureKind.BAD_REQUEST, f"request {number} is bad", 400), 0.0, str(number))
     assert breaker.tripped is not None
+
+
+def test_one_explanation_that_cannot_be_stomached_does_not_open_it() -> None:
+    breaker = Breaker(300.0)
+    for number in range(400):
+        breaker.failed(BAD, 0.0, f"explanation {number // 100}")
+    assert breaker.tripped is None
 
 
 def test_different_refusals_and_single_answers_keep_it_closed() -> None:
@@ -57,12 +66,13 @@ def test_a_few_slow_failures_are_no_outage() -> None:
 
 def test_a_wait_asked_for_that_is_beyond_patience_opens_it() -> None:
     breaker = Breaker(300.0)
-    fail(breaker, Failure(FailureKind.RATE_LIMIT, "daily limit", 429, 3600.0), 8)
+    fail(breaker, Failure(FailureKind.RATE_LIMIT, "daily limit", 429, 3600.0), 5)
     assert breaker.tripped is not None
     assert "3600 s" in breaker.tripped[1]
 
 
-def test_a_model_that_refuses_questions_is_no_broken_endpoint() -> None:
+@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.CONTEXT])
+def test_what_is_said_of_a_question_is_not_held_against_the_endpoint(kind: FailureKind) -> None:
     breaker = Breaker(300.0)
-    fail(breaker, Failure(FailureKind.REFUSED, "policy", 400), 100)
+    fail(breaker, Failure(kind, "no", 400), 100)
     assert breaker.tripped is None

@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import LLMError
+from harness.errors import BudgetError, LLMError
 from harness.llm.backend import Reply
+from harness.llm.budget import Budget
 from harness.llm.cache import AnswerCache
 from harness.llm.client import Client, ClientSettings
 from harness.llm.diagnosis import Place
 from harness.llm.facts import EndpointFacts, StatedFacts
 from harness.llm.failures import AttemptError, Failure, FailureKind
 from harness.llm.gate import GateSettings
-from harness.llm.price import Price
+from harness.llm.price import UNKNOWN, Price
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest
 from harness.llm.retry import RetryPolicy
+from harness.llm.traffic import Traffic
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ YES = Reply(Outcome.OK, text="Yes", input_tokens=10, output_tokens=1)
 class Scripted:
     """A backend whose answers are set: replies, failures, and how long they take."""
 
-    price = Price(1e-6, 1e-6)
+    price: Price = Price(1e-6, 1e-6)
     marks_prefixes = False
 
     def __init__(self, *script: Reply | Failure, delay_s: float = 0.0, check: Failure | None = None) -> None:
@@ -35,12 +37,13 @@ class Scripted:
         self.delay_s = delay_s
         self.checking = check
         self.seeds: list[int | None] = []
-        self.starts = self.closes = self.now = self.most = 0
+        self.starts = self.checks = self.closes = self.now = self.most = 0
 
     async def start(self) -> None:
         self.starts += 1
 
     async def check(self) -> None:
+        self.checks += 1
         if self.checking is not None:
             raise AttemptError(self.checking)
 
@@ -82,7 +85,8 @@ def client(backend: Scripted, folder: Path, **changes: Any) -> Client:
         "policy": RetryPolicy(max_retries=2),
         "sleep": no_wait,
     }
-    return Client(ClientSettings(**{**fields, **changes}), backend, AnswerCache(folder / "a.sqlite"))
+    traffic = changes.pop("traffic", None)
+    return Client(ClientSettings(**{**fields, **changes}), backend, AnswerCache(folder / "a.sqlite"), traffic)
 
 
 def ask(text: str = "q", **changes: Any) -> CompletionRequest:
@@ -187,6 +191,28 @@ async def test_usage_is_the_same_from_endpoint_and_cache(tmp_path: Path) -> None
 async def test_a_read_only_cache_is_a_user_error_not_a_lost_answer(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").mkdir()
     llm = client(Scripted(), tmp_path)
-    with pytest.raises(LLMError, match="answer cache"):
+    with pytest.raises(LLMError, match="cache"):
         await llm.complete(ask())
+    await llm.close()
+
+
+async def test_a_text_that_a_moderator_forbids_is_refused_and_ends_nothing(tmp_path: Path) -> None:
+    flagged = Failure(FailureKind.KEY, "requires moderation and your input was flagged", 403)
+    llm = client(Scripted(YES, flagged, YES), tmp_path)
+    answers = [await llm.complete(ask(text)) for text in "abc"]
+    assert [answer.outcome for answer in answers] == [Outcome.OK, Outcome.REFUSED, Outcome.OK]
+    await llm.close()
+    fresh = client(Scripted(flagged), tmp_path)
+    with pytest.raises(LLMError):
+        await fresh.complete(ask("d"))
+    await fresh.close()
+
+
+async def test_a_budget_in_dollars_needs_a_price_before_anything_is_asked(tmp_path: Path) -> None:
+    backend = Scripted()
+    backend.price = UNKNOWN
+    llm = client(backend, tmp_path, traffic=Traffic(Budget(usd=1.0)))
+    with pytest.raises(BudgetError, match="price"):
+        await llm.start()
+    assert backend.checks == 0
     await llm.close()

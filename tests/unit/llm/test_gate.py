@@ -99,12 +99,33 @@ async def test_an_open_circuit_ends_those_that_wait_and_those_that_come() -> Non
     gate = Gate(GateSettings(ceiling=1))
     ticket = await gate.admit(1)
     waiting = asyncio.ensure_future(gate.admit(1))
-    for _ in range(19):
+    for number in range(19):
         gate.came_back(ticket, BAD)
-        ticket = await gate.admit(1, first=True)
+        ticket = await gate.admit(1, f"explanation {number}", first=True)
     gate.came_back(ticket, BAD)
     with pytest.raises(BrokenCircuitError):
         await waiting
     with pytest.raises(BrokenCircuitError) as caught:
         await gate.admit(1)
     assert caught.value.failure is BAD
+
+
+async def test_of_two_roles_at_one_endpoint_the_stricter_limits_hold() -> None:
+    gate = Gate(GateSettings(ceiling=128))
+    gate.tighten(GateSettings(ceiling=8, requests_per_minute=60))
+    gate.tighten(GateSettings(ceiling=64, requests_per_minute=600))
+    assert gate.ceiling == 8
+    tickets = [asyncio.ensure_future(gate.admit(1)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    assert [ticket.done() for ticket in tickets] == [True, False, False]
+    for ticket in tickets:
+        ticket.cancel()
+
+
+async def test_a_wait_of_a_day_is_not_sat_out_in_silence() -> None:
+    gate = Gate(GateSettings(ceiling=1, patience_s=300.0))
+    daily = Failure(FailureKind.RATE_LIMIT, "daily limit", 429, 86400.0)
+    for _ in range(5):
+        gate.came_back(await gate.admit(1), daily)
+    with pytest.raises(BrokenCircuitError, match="daily"):
+        await gate.admit(1)
