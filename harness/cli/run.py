@@ -152,9 +152,7 @@ def _one(config: DictConfig, catalogue: Catalogue, repeated: Repetition | None, 
 def _write_differences(repeated: Repetition, resolved: ResolvedRun) -> None:
     from harness.runner.repeat import differences
 
-    for place in repeated.code_refused:
-        write_note(f"{place} was on in the run that is repeated, and is off: read that code, then add {place}=true")
-    for line in differences(repeated.manifest, resolved):
+    for line in (*repeated.withheld, *differences(repeated.manifest, resolved)):
         write_note(line)
 
 

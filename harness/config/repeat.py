@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from harness.config.handed_on import check_parts, withhold
 from harness.config.hydra_bridge import SCHEMA_NAME
 from harness.config.paths import conf_dir
 from harness.errors import ConfigError, ResultsError
@@ -35,6 +36,7 @@ _REFERENCE = re.compile(r"(\\*)\$\{")
 _CACHE_KEY = "paths.cache="
 _PLUGIN_GROUPS = ("subject", "scorers", "controls")
 _SINGLE_PLUGINS = ("corpus", "explainer")
+_OF_ANY_RUN = ("execution", "budget")
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,12 @@ class Repetition:
     Attributes:
         manifest: The manifest it is repeated from.
         config: Its configuration, as for ``harness.config.schema.RunConfig``; every text is meant literally.
-        code_refused: Keys at which the manifest asks for code of a model's repository to be run: not taken over.
+        withheld: One line about everything that is not taken over, as a file must not decide it.
     """
 
     manifest: Manifest
     config: dict[str, Any]
-    code_refused: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
 
 def refuse_choices(overrides: Sequence[str]) -> None:
@@ -77,13 +79,15 @@ def load_repetition(given: str, overrides: Sequence[str] = ()) -> Repetition:
         overrides: Those of the command line, of which ``paths.cache`` decides what ``$CACHE`` stands for.
 
     Raises:
-        ResultsError: If there is no such folder or manifest, it is not valid, or a newer harness wrote it.
+        ResultsError: If there is no such folder or manifest, it is not valid or holds what no harness writes there, or
+            a newer harness wrote it.
     """
     path = Path(given)
     if not path.exists():
         raise ResultsError("there is no such run", where=given, hint="name the folder of a run, or its manifest.json")
     file = path / "manifest.json" if path.is_dir() else path
     manifest = read_manifest(file)
+    check_parts(manifest.config, manifest.settings, str(file))
     results = _results_root(file.absolute().parent, manifest)
     roots = {
         "$CACHE": cache_root(_given_cache(overrides)),
@@ -92,11 +96,11 @@ def load_repetition(given: str, overrides: Sequence[str] = ()) -> Repetition:
     }
     config = _config(manifest, roots)
     _drop_versions(config)
-    refused = tuple(_refuse_remote_code(config, ""))
     _add_settings(config, _of_this_machine(dict(manifest.settings), roots))
+    withheld = withhold(config, overrides)
     if results is not None:
         config["paths"] = {"results": _short(results)}
-    return Repetition(manifest, config, refused)
+    return Repetition(manifest, config, tuple(withheld))
 
 
 def store_repetition(repetition: Repetition) -> None:
@@ -164,28 +168,14 @@ def _drop_versions(config: Mapping[str, Any]) -> None:
             plugin.pop("version", None)
 
 
-def _refuse_remote_code(config: Any, where: str) -> list[str]:
-    """Switch ``trust_remote_code`` off wherever it is on, and return where: trust is not handed on in a file."""
-    if not isinstance(config, dict):
-        return []
-    refused = []
-    for key, value in config.items():
-        place = f"{where}.{key}" if where else str(key)
-        if key == "trust_remote_code" and value:
-            config[key] = False
-            refused.append(place)
-        refused += _refuse_remote_code(value, place)
-    return refused
-
-
 def _add_settings(config: dict[str, Any], settings: Mapping[str, Any]) -> None:
     for place, values in settings.items():
         node: Any = config
         *parents, last = place.split(".")
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict) and isinstance(values, dict):
-            node[last] = {**(node.get(last) or {}), **values}
+        if isinstance(node, dict) and (last in _OF_ANY_RUN or isinstance(node.get(last), dict)):
+            node[last] = {**node.get(last, {}), **values}
 
 
 def _literal(value: Any) -> Any:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from harness.registry.catalogue import Registered
     from harness.registry.specs import Spec
 
-__all__ = ["ResolvedPlugin", "ResolvedRun"]
+__all__ = ["PACE", "ResolvedPlugin", "ResolvedRun"]
 
-_PACE = frozenset(
+PACE = frozenset(
     {
         "api_key_env",
         "batch_tokens",
+        "cache_answers",
         "cached_input_usd_per_mtok",
         "concurrency",
         "deadline_s",
@@ -46,7 +47,7 @@ _PACE = frozenset(
         "tokens_per_minute",
     }
 )
-"""Settings of a model that change how fast, at what price or under which key an answer comes, not what it is."""
+"""Settings of a model that change how fast, at what price, under which key or from where an answer comes, not what."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ class ResolvedRun:
 def _paceless(config: LLMConfig | None) -> dict[str, Any] | None:
     if config is None:
         return None
-    return {key: value for key, value in plain(config).items() if key not in _PACE}
+    return {key: value for key, value in plain(config).items() if key not in PACE}
 
 
 def _pace(config: LLMConfig) -> dict[str, Any]:
-    return {key: value for key, value in plain(config).items() if key in _PACE}
+    return {key: value for key, value in plain(config).items() if key in PACE}

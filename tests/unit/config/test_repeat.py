@@ -67,7 +67,10 @@ def test_the_same_run_comes_out_with_its_pace_and_its_budget(tmp_path: Path, ove
     run = resolved(overrides)
     repeated = again(write(tmp_path, run))
     assert repeated.config_sha256 == run.config_sha256
-    assert repeated.settings() == run.settings()
+    expected = run.settings()
+    for role in expected.keys() & {"judge", "explainer.llm"}:
+        expected[role]["api_key_env"] = None
+    assert repeated.settings() == expected
     assert Path(repeated.paths.results).resolve() == tmp_path
 
 
@@ -137,8 +140,91 @@ def _composed() -> dict[str, Any]:
 def test_trust_in_a_models_code_is_not_handed_on(tmp_path: Path) -> None:
     run = resolved([*SMOKE, "subject.demo_sae.model.trust_remote_code=true"])
     repetition = load_repetition(str(write(tmp_path, run)))
-    assert repetition.code_refused == ("subject.demo_sae.model.trust_remote_code",)
+    (line,) = repetition.withheld
+    assert line.startswith("subject.demo_sae.model.trust_remote_code was on")
     assert repetition.config["subject"]["demo_sae"]["model"]["trust_remote_code"] is False
+
+
+@pytest.mark.parametrize("place", ["settings", "config"])
+def test_a_manifest_names_no_key_to_be_sent_to_its_endpoint(tmp_path: Path, place: str) -> None:
+    run = resolved(JUDGED)
+    parts = {"settings": run.settings(), "config": run.plain()}
+    parts["settings"]["judge"].pop("api_key_env")
+    parts[place]["judge"]["api_key_env"] = "OTHERS_TOKEN"
+    path = write(tmp_path, run, **parts)
+    repetition = load_repetition(str(path))
+    assert "OTHERS_TOKEN" not in json.dumps(repetition.config)
+    (line,) = repetition.withheld
+    assert line == (
+        "judge.api_key_env is not taken over from a manifest: add judge.api_key_env=OTHERS_TOKEN if "
+        "http://127.0.0.1:9/v1 is to be sent that key"
+    )
+    assert load_repetition(str(path), ["judge.api_key_env=OTHERS_TOKEN"]).withheld == ()
+
+
+def test_a_run_without_a_key_needs_none(tmp_path: Path) -> None:
+    overrides = [override for override in JUDGED if "api_key_env" not in override]
+    assert load_repetition(str(write(tmp_path, resolved(overrides)))).withheld == ()
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "named"),
+    [
+        ("config", {"paths": {"results": "theirs", "cache": "theirs"}}, "config.paths"),
+        ("config", {"defaults": ["_self_", {"judge": "local"}]}, "config.defaults"),
+        ("config", {"debug": True}, "config.debug"),
+        ("config", {"budget": {"usd": 1e9}}, "config.budget"),
+        ("config", {"execution": {"overlap": False}}, "config.execution"),
+        ("config", {"hydra": {"run": {"dir": "theirs"}}}, "config.hydra"),
+        ("settings", {"paths": {"results": "theirs"}}, "settings.paths"),
+        ("settings", {"judge": {"api_base": "http://elsewhere/v1"}}, "settings.judge.api_base"),
+        ("settings", {"hydra.run": {"dir": "theirs"}}, "settings.hydra.run"),
+        ("settings", {"execution": {"colour": 1}}, "settings.execution.colour"),
+    ],
+)
+def test_a_manifest_decides_nothing_that_the_harness_does_not_write_there(
+    tmp_path: Path, part: str, changes: dict[str, Any], named: str
+) -> None:
+    run = resolved(JUDGED)
+    parts = {"config": run.plain(), "settings": run.settings()}
+    path = write(tmp_path, run, **{part: {**parts[part], **changes}}) / "manifest.json"
+    alone = tmp_path / "mailed.json"
+    alone.write_bytes(path.read_bytes())
+    for file in (path, alone):
+        with pytest.raises(HarnessError) as caught:
+            load_repetition(str(file))
+        assert str(caught.value) == f"{file}: {named} is nothing that the harness writes into a manifest"
+
+
+def test_arguments_of_an_engine_that_could_name_code_are_left_out(tmp_path: Path) -> None:
+    run = resolved(JUDGED)
+    config = run.plain()
+    config["judge"]["engine"] = {
+        "max_num_seqs": 8,
+        "enforce_eager": True,
+        "quantization": "awq",
+        "worker_cls": "evil.Worker",
+        "logits_processors": ["evil.Processor"],
+        "hf_overrides": {"auto_map": {"AutoModel": "evil"}},
+        "trust_remote_code": True,
+    }
+    repetition = load_repetition(str(write(tmp_path, run, config=config)))
+    assert repetition.config["judge"]["engine"] == {
+        "max_num_seqs": 8,
+        "enforce_eager": True,
+        "quantization": "awq",
+        "trust_remote_code": False,
+    }
+    named = {line.partition(" ")[0].rpartition(".")[2] for line in repetition.withheld}
+    assert named == {"api_key_env", "worker_cls", "logits_processors", "hf_overrides", "trust_remote_code"}
+
+
+def test_a_key_of_a_manifest_cannot_drive_a_terminal(tmp_path: Path) -> None:
+    run = resolved(SMOKE)
+    path = write(tmp_path, run, config={**run.plain(), "\x1b[2J": 1})
+    with pytest.raises(HarnessError) as caught:
+        load_repetition(str(path))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
