@@ -94,9 +94,7 @@ def _check_execution(execution: ExecutionConfig) -> None:
 def _check_budget(budget: BudgetConfig) -> None:
     for name, limit in vars(budget).items():
         if limit is not None and not limit > 0:
-            raise ConfigError(
-                f"a budget of {limit:g} allows nothing", where=f"budget.{name}", hint="null for no limit"
-            )
+            raise ConfigError(f"a budget of {limit:g} allows nothing", where=f"budget.{name}", hint="null for no limit")
 
 
 def _at_least(values: Mapping[str, int], least: Mapping[str, int], where: str) -> None:

@@ -11,7 +11,7 @@ from harness.errors import ResultsError
 from harness.text import for_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["check_parts", "withhold"]
 
@@ -100,7 +100,9 @@ def _could_name_code(name: object, argument: Any) -> bool:
 
 def _places(value: Any, where: str) -> Iterator[tuple[Any, str, str]]:
     """Yield every mapping at any depth with each of its keys and the key's place in the whole."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         place = f"{where}.{key}" if where else str(key)
         if isinstance(value, dict):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LIBRARIES",
     "CapabilityFacts",
+    "Charge",
     "Counts",
     "ExplanationSetFacts",
     "Manifest",
@@ -85,6 +86,17 @@ class RoleUsage:
     from_cache: UsageLine = field(default_factory=UsageLine)
     cached_input_tokens: int = 0
     failed_attempts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """What was charged to a run's budget: answers, and the most that calls without one may have been billed.
+
+    ``usd`` is None where the price of an endpoint was unknown.
+    """
+
+    tokens: int = 0
+    usd: float | None = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +187,7 @@ class Manifest:
         finished: Time of the end, likewise; None while running.
         timings: Seconds per stage, of all processes that worked on the run.
         usage: Usage per role.
+        charged: What was charged to the budget, by all processes and roles; None in manifests of before it was noted.
         prices: What tokens cost, per role that asked anything.
         capabilities: What each of these roles' endpoints can do.
         counts: Units by fate.
@@ -198,6 +211,7 @@ class Manifest:
     finished: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
     usage: dict[str, RoleUsage] = field(default_factory=dict)
+    charged: Charge | None = None
     prices: dict[str, PriceFacts] = field(default_factory=dict)
     capabilities: dict[str, CapabilityFacts] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)

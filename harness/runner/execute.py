@@ -16,7 +16,6 @@ from harness.materials import cache_root
 from harness.registry.events import RunFinished, RunStarted, UnitFinished
 from harness.results.jsonl import rewrite_sorted
 from harness.results.runfolder import RunFolder
-from harness.runner.bill import billed_tokens, billed_usd
 from harness.runner.data import ModelPool, prepare
 from harness.runner.events import EventLog
 from harness.runner.features import feature_lines
@@ -27,6 +26,7 @@ from harness.runner.manifest import ManifestKeeper
 from harness.runner.pipeline import Pipeline
 from harness.runner.protocols import scorer_protocols
 from harness.runner.resources import RunResources
+from harness.runner.spending import SpendingLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +91,7 @@ class _Run:
         self.manifest = ManifestKeeper(folder, resolved, self.cache)
         self.models = ModelPool(self.cache, progress)
         self.resources = RunResources(resolved, self.cache, self.models, progress, self._budget())
+        self.spending = SpendingLog(lambda: self.manifest.spent(self.resources.taken()), self.log)
         self.explanations: list[ExplanationLine] = []
         self.scores: list[ScoreLine] = []
         self.status = "failed"
@@ -100,16 +101,10 @@ class _Run:
         self.journal.load()
         self.manifest.start()
         try:
-            if not self.journal.explanations:
-                await self.resources.check()
-                self.manifest.opened(self.resources.started())
-            with interruptible():
-                subjects = self._data()
-            await self._explain_and_score(subjects)
+            async with self.spending.kept():
+                await self._stages()
         except BaseException as error:
-            self.status = self.manifest.stop(
-                error, self.resources.started(), self.resources.spending(), self.log.seconds
-            )
+            self.status = self.manifest.stop(error, self.resources.started(), self.resources.taken(), self.log.seconds)
             raise
         finally:
             await self.resources.close()
@@ -120,7 +115,7 @@ class _Run:
             self.explanations,
             self.scores,
             self.resources.started(),
-            self.resources.spending(),
+            self.resources.taken(),
             self.log.seconds,
         )
 
@@ -135,6 +130,14 @@ class _Run:
             self.progress.say(f"the leaderboard of all runs was not rebuilt: {error}")
         failures = tuple(self._failures())
         return RunReport(self.folder.run_id, self.folder.path, self.status, table, root / FILE_NAME, failures)
+
+    async def _stages(self) -> None:
+        if not self.journal.explanations:
+            await self.resources.check()
+            self.manifest.opened(self.resources.started())
+        with interruptible():
+            subjects = self._data()
+        await self._explain_and_score(subjects)
 
     def _data(self) -> Mapping[str, SubjectData]:
         with self.log.stage("data"):
@@ -159,13 +162,12 @@ class _Run:
         self.explanations = [line for explanations in sets for line in explanations.lines]
 
     def _unit_finished(self, stage: str, line: ExplanationLine | ScoreLine) -> None:
-        usage = self.manifest.spent(self.resources.spending())
-        self.log.write("unit", stage=stage, unit=line.unit, error=line.error, usage=usage)
+        self.log.write("unit", stage=stage, unit=line.unit, error=line.error, **self.spending.tell())
         self.catalogue.emit("harness_unit_finished", UnitFinished(self.folder.run_id, stage, line))
 
     def _budget(self) -> Budget:
-        limits, spent = self.resolved.budget, self.manifest.earlier_usage
-        return Budget(limits.usd, limits.tokens, spent_usd=billed_usd(spent), spent_tokens=billed_tokens(spent))
+        limits, spent = self.resolved.budget, self.manifest.earlier_cost
+        return Budget(limits.usd, limits.tokens, spent_usd=spent.usd, spent_tokens=spent.tokens)
 
     def _status(self) -> str:
         """Return how the run went.

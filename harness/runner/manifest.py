@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BudgetError
 from harness.identity import plain
+from harness.llm.protocol import Spending
 from harness.outcome import Usage
-from harness.results.codec import to_json
 from harness.results.manifest import (
     CapabilityFacts,
+    Charge,
     Counts,
     Manifest,
     PriceFacts,
@@ -25,14 +26,15 @@ from harness.results.manifest import (
     write_manifest,
 )
 from harness.results.records import UsageLine
-from harness.runner.bill import larger, last_usage
+from harness.runner.bill import Bill, Taken, larger, last_bill
 from harness.runner.manifest_facts import model_identities, plugin_versions, scorer_facts, set_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.config.resolve import ResolvedRun
-    from harness.llm.protocol import LLM, Spending
+    from harness.llm.budget import Cost
+    from harness.llm.protocol import LLM
     from harness.results.records import ExplanationLine, ScoreLine
     from harness.results.runfolder import RunFolder
     from harness.runner.data import SubjectData
@@ -53,7 +55,8 @@ class ManifestKeeper:
         self._folder = folder
         self._roots = {"$CACHE": cache, "$RESULTS": folder.path.parent.parent.resolve(), "~": Path.home()}
         earlier = read_manifest(folder.manifest) if folder.manifest.exists() else None
-        self._earlier_usage = larger(earlier.usage if earlier else {}, last_usage(folder.events))
+        known = Bill(earlier.usage, earlier.charged) if earlier else Bill()
+        self._earlier = larger(known, last_bill(folder.events))
         self._earlier_timings = earlier.timings if earlier else {}
         self._written = time.monotonic()
         # What an earlier process of this run found out stays until this one knows better.
@@ -78,13 +81,13 @@ class ManifestKeeper:
         )
 
     @property
-    def earlier_usage(self) -> Mapping[str, RoleUsage]:
-        """Return what the processes before this one took, by role."""
-        return self._earlier_usage
+    def earlier_cost(self) -> Cost:
+        """Return what the processes before this one spent of the budget."""
+        return self._earlier.cost
 
     def start(self) -> None:
         """Write that the run is under way."""
-        self._write(usage=self._usage({}, {}))
+        self._write(**self._bill(Taken()))
 
     def opened(self, models: Mapping[str, LLM]) -> None:
         """Note what the language models that were started cost and can do."""
@@ -104,21 +107,21 @@ class ManifestKeeper:
         """Note the explanation sets."""
         self._write(explanation_sets={explanations.name: set_facts(explanations) for explanations in sets})
 
-    def spent(self, spending: Mapping[str, Spending]) -> dict[str, Any]:
-        """Note what was spent so far, now and then, and return it as plain data for the unit's event.
+    def spent(self, taken: Taken) -> dict[str, Any]:
+        """Note what was spent so far, now and then, and return it as plain data for an event.
 
         The event is what a killed run's bill is known by.
         """
-        usage = self._usage(spending, {})
+        bill = self._bill(taken)
         if time.monotonic() - self._written > _SPENDING_EVERY_S:
-            self._write(usage=usage)
-        return {role: to_json(taken) for role, taken in usage.items()}
+            self._write(**bill)
+        return Bill(**bill).plain()
 
     def stop(
         self,
         error: BaseException,
         models: Mapping[str, LLM],
-        spending: Mapping[str, Spending],
+        taken: Taken,
         seconds: Mapping[str, float],
     ) -> str:
         """Write that the run stopped before its end, and why; return its status."""
@@ -126,7 +129,7 @@ class ManifestKeeper:
             **self._model_facts(models),
             status="stopped" if isinstance(error, _STOPPED) else "failed",
             error=str(error) or type(error).__name__,
-            usage=self._usage(spending, {}),
+            **self._bill(taken),
             timings=self._timings(seconds),
             finished=_now(),
         )
@@ -138,7 +141,7 @@ class ManifestKeeper:
         explanations: Sequence[ExplanationLine],
         scores: Sequence[ScoreLine],
         models: Mapping[str, LLM],
-        spending: Mapping[str, Spending],
+        taken: Taken,
         seconds: Mapping[str, float],
     ) -> Manifest:
         """Write the finished run's manifest and return it."""
@@ -151,7 +154,7 @@ class ManifestKeeper:
             status=status,
             error=None,
             counts=self._counts(explanations, scores),
-            usage=self._usage(spending, {role: usage for role, usage in answers.items() if usage.calls}),
+            **self._bill(taken, {role: usage for role, usage in answers.items() if usage.calls}),
             timings=self._timings(seconds),
             finished=_now(),
         )
@@ -171,21 +174,24 @@ class ManifestKeeper:
         stages = {**self._earlier_timings, **seconds}
         return {stage: round(self._earlier_timings.get(stage, 0.0) + seconds.get(stage, 0.0), 3) for stage in stages}
 
-    def _usage(self, spending: Mapping[str, Spending], answers: Mapping[str, UsageLine]) -> dict[str, RoleUsage]:
-        """Return the usage per role: what this process spent added to what earlier ones did."""
+    def _bill(self, taken: Taken, answers: Mapping[str, UsageLine] | None = None) -> dict[str, Any]:
+        """Return the bill as changes: what this process took added to what earlier ones did."""
+        answers = answers or {}
         usage: dict[str, RoleUsage] = {}
-        for role in sorted({*spending, *answers, *self._earlier_usage}):
-            before = self._earlier_usage.get(role, RoleUsage())
-            now = spending.get(role)
+        for role in sorted({*taken.roles, *answers, *self._earlier.usage}):
+            before = self._earlier.usage.get(role, RoleUsage())
+            now = taken.roles.get(role, Spending())
             usage[role] = dataclasses.replace(
                 before,
                 answers=answers.get(role, before.answers),
-                billed=_add(before.billed, now.billed if now else Usage()),
-                from_cache=_add(before.from_cache, now.from_cache if now else Usage()),
-                cached_input_tokens=before.cached_input_tokens + (now.cached_input_tokens if now else 0),
-                failed_attempts=before.failed_attempts + (now.failed_attempts if now else 0),
+                billed=_add(before.billed, now.billed),
+                from_cache=_add(before.from_cache, now.from_cache),
+                cached_input_tokens=before.cached_input_tokens + now.cached_input_tokens,
+                failed_attempts=before.failed_attempts + now.failed_attempts,
             )
-        return usage
+        spent, now_usd = self._earlier.cost, taken.charged.usd
+        usd = None if spent.usd is None or now_usd is None else spent.usd + now_usd
+        return {"usage": usage, "charged": Charge(tokens=spent.tokens + taken.charged.tokens, usd=usd)}
 
     def _counts(self, explanations: Sequence[ExplanationLine], scores: Sequence[ScoreLine]) -> Counts:
         sets = self._manifest.explanation_sets

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.embedding import open_embedder
 from harness.llm.open import open_llm
 from harness.llm.traffic import Traffic
+from harness.runner.bill import Taken
 from harness.scoring.protocol import Need, Resources
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class RunResources:
     def spending(self) -> Mapping[str, Spending]:
         """Return the spending of every role used so far."""
         return {role: llm.spending for role, llm in sorted(self._opened.items())}
+
+    def taken(self) -> Taken:
+        """Return what this process has taken so far."""
+        return Taken(self.spending(), self._traffic.budget.spent)
 
     def started(self) -> Mapping[str, LLM]:
         """Return the language models that were started, by role: their prices and capabilities are final."""

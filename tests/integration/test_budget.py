@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.runner.bill import last_usage
+from harness.runner.bill import last_bill
 from tests.support.judged_run import JudgedRun, Size
 from tests.support.loopback.process import EndpointProcess
 from tests.support.loopback.server import EndpointSettings
@@ -86,19 +86,24 @@ def test_a_prompt_that_is_too_long_is_said_with_feature_numbers_and_mend(tmp_pat
 
 
 def test_a_killed_process_does_not_lose_its_bill(tmp_path: Path) -> None:
-    with EndpointProcess(EndpointSettings(latency_s=0.05)) as endpoint:
-        run = JudgedRun(tmp_path / "run", endpoint.url, SIZE, *PRICES, "judge.concurrency=2")
-
-        def half_done() -> bool:
-            files = list((tmp_path / "run").glob("results/runs/*/events.jsonl"))
-            return bool(files) and files[0].read_text().count('"stage": "score", "unit"') >= SIZE.units // 2
-
-        assert run.kill_when(half_done, lambda: time.sleep(0.01))
-        assert run.manifest["usage"].get("judge", {"billed": {"calls": 0}})["billed"]["calls"] == 0
-        before = last_usage(run.run_folder / "events.jsonl")["judge"].billed
-        assert before.calls >= SIZE.calls // 2
-        assert run.finish() == 0, run.said
-        after = run.manifest["usage"]["judge"]["billed"]
+    in_flight, latency_s = 2, 0.5
+    with EndpointProcess(EndpointSettings(latency_s=latency_s)) as endpoint:
+        pace = (f"judge.concurrency={in_flight}", "execution.unit_concurrency=2")
+        run = JudgedRun(tmp_path / "run", endpoint.url, SIZE, *PRICES, *pace)
+        # Two units at a time: the first two are on disk, the last two nearly answered.
+        most = SIZE.calls - 6
+        assert run.kill_when(lambda: endpoint.stats()["answered"] >= most, lambda: time.sleep(0.02))
         answered = endpoint.stats()["answered"]
-    assert before.calls < after["calls"] <= answered
-    assert after["usd"] > before.usd
+        assert run.manifest["usage"].get("judge", {"billed": {"calls": 0}})["billed"]["calls"] == 0
+        before = last_bill(run.run_folder / "events.jsonl")
+        billed = before.usage["judge"].billed
+        assert answered - in_flight - 1.5 * in_flight / latency_s <= billed.calls <= answered
+        assert before.charged is not None
+        assert before.charged.tokens == billed.input_tokens + billed.output_tokens
+        assert before.charged.usd == pytest.approx(billed.usd)
+        assert run.finish() == 0, run.said
+        after = run.manifest
+        answered = endpoint.stats()["answered"]
+    assert billed.calls < after["usage"]["judge"]["billed"]["calls"] <= answered
+    assert after["usage"]["judge"]["billed"]["usd"] > billed.usd
+    assert after["charged"]["usd"] == pytest.approx(after["usage"]["judge"]["billed"]["usd"])

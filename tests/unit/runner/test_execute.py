@@ -9,8 +9,9 @@ import pytest
 
 from harness.config.schema import BudgetConfig
 from harness.errors import LLMError
+from harness.llm.budget import Budget
 from harness.outcome import Outcome
-from harness.results.manifest import read_manifest
+from harness.results.manifest import Charge, read_manifest
 from tests.support.run_bench import FEATURES, Bench, lines
 
 
@@ -118,6 +119,29 @@ def test_a_killed_processs_bill_is_known_from_the_events(bench: Bench) -> None:
     manifest = read_manifest(bench.run().run_dir / "manifest.json")
     assert manifest.usage["judge"].billed.usd == 0.75
     assert manifest.usage["judge"].answers.calls == 8 * 4
+
+
+def test_what_was_charged_counts_in_the_next_process_whatever_the_bill_lacks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run()
+    usage = {"judge": {"billed": {"calls": 7, "input_tokens": 70, "output_tokens": 7, "usd": None}}}
+    charged = {"tokens": 90, "usd": 0.75}  # one answer came without its usage, and one call was cut off
+    with (bench.folder / "events.jsonl").open("a") as stream:
+        stream.write(json.dumps({"event": "spent", "usage": usage, "charged": charged}) + "\n")
+    made: list[dict[str, object]] = []
+
+    def noted(*_: object, **spent: object) -> Budget:
+        made.append(spent)
+        return Budget()
+
+    monkeypatch.setattr("harness.runner.execute.Budget", noted)
+    for _ in range(2):  # the second time it is known from the manifest
+        manifest = read_manifest(bench.run().run_dir / "manifest.json")
+        assert manifest.charged == Charge(tokens=90, usd=0.75)
+        assert manifest.usage["judge"].billed.usd is None
+        (bench.folder / "events.jsonl").unlink()
+    assert made == 2 * [{"spent_usd": 0.75, "spent_tokens": 90}]
 
 
 def test_what_changes_no_number_is_in_the_manifest_beside_the_configuration(bench: Bench) -> None:
