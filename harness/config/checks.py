@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from harness.errors import ConfigError, UnknownNameError
 from harness.examples.checks import check_examples
 from harness.examples.select import SELECTIONS
+from harness.llm.checks import check_llm
+from harness.llm.diagnosis import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +46,10 @@ def check_run(run: ResolvedRun) -> None:
     _check_features(run.features)
     _check_execution(run.execution)
     _check_budget(run.budget)
+    # Before a manifest holds the configuration: what looks like a credential must not get that far.
+    for role, config in (("explainer", run.explainer_llm), ("judge", run.judge)):
+        if config is not None:
+            check_llm(config, Place.of(config, role))
     if run.examples.window_tokens > run.corpus_tokens.context_length:
         raise ConfigError(
             f"windows of {run.examples.window_tokens} tokens do not fit into contexts of "

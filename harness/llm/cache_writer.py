@@ -6,9 +6,11 @@ import asyncio
 import threading
 import time
 from concurrent import futures
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from harness.errors import LLMError
+from harness.llm.failures import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +82,7 @@ class AnswerWriter:
             self._file.close()
 
     def _start(self) -> None:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._stopping = False
             self._thread = threading.Thread(target=self._work, name="harness-answers", daemon=True)
             self._thread.start()
@@ -92,13 +94,19 @@ class AnswerWriter:
                 if not self._rows and not self._due:
                     return
                 batch, self._rows, self._due = self._rows, [], False
+            # With nobody waiting it is only hits that were not noted; the next answer meets the same obstacle.
             error: LLMError | None = None
             try:
                 self._write([row for row, _ in batch])
             except LLMError as caught:
-                # With nobody waiting it is only hits that were not noted; the next answer meets the same obstacle.
                 error = caught
+            except Exception as caught:  # noqa: BLE001  -- told to those who wait, who would else wait for ever
+                error = self._unwritten(caught)
             _tell([waiting for _, waiting in batch], error)
+
+    def _unwritten(self, error: Exception) -> LLMError:
+        said = brief(f"{type(error).__name__}: {error}").rstrip(": ")
+        return LLMError(f"the answer cache cannot be written: {said}", where=str(self._file.path))
 
     def _write(self, rows: Sequence[Row]) -> None:
         hits = self._take_hits()
@@ -119,8 +127,8 @@ def _tell(batch: Sequence[_Waiting], error: LLMError | None) -> None:
         else:
             _finish(waiting, error)
     for loop, waits in loops.items():
-        # Of a loop that is closed nobody waits any more.
-        if not loop.is_closed():
+        # Of a loop that is closed nobody waits any more, and it may be closed at any moment.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(_finish_all, waits, error)
 
 

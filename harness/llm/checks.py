@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from harness.errors import ConfigError, UnknownNameError
 from harness.identity import plain
 from harness.llm.checkpoint_model import check_checkpoint_model
+from harness.llm.credentials import credential_names
 from harness.llm.facts import AUTO
+from harness.llm.failures import brief
 from harness.llm.transformers_backend import check_transformers
 from harness.llm.vllm_backend import check_vllm
 from harness.llm.wire import ChoiceMode, StructuredMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from harness.config.schema import LLMConfig
     from harness.llm.diagnosis import Place
 
@@ -28,7 +29,6 @@ KEEP_ALL = "all"
 _KEEP = ("ok", KEEP_ALL)
 _MISSING = "???"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
-_SECRET_FIELDS = re.compile(r"api[-_]?key|authorization|password|secret", re.IGNORECASE)
 _LEAST = {"concurrency": 1, "max_retries": 0, "slots": 1, "context_tokens": 64}
 
 
@@ -50,6 +50,7 @@ def check_llm(config: LLMConfig, place: Place) -> None:
         raise UnknownNameError("LLM backend", config.backend, BACKENDS, where=place.key("backend"))
     if config.model in {_MISSING, ""}:
         raise ConfigError("no model is given", where=place.key("model"), hint="for instance openai/gpt-4o-mini")
+    _check_text(config, place)
     _check_modes(config, place)
     _check_cache(config, place)
     _check_numbers(config, place)
@@ -97,18 +98,24 @@ def _check_secrets(config: LLMConfig, place: Place) -> None:
     if config.api_key_env is not None and not _VARIABLE.match(config.api_key_env):
         what = "this is not the name of an environment variable (capitals, digits, underscores)"
         raise ConfigError(what, where=place.key("api_key_env"), hint="put the key into a variable and give its name")
-    for name in _names(plain(dict(config.extra_body))):
-        if _SECRET_FIELDS.search(name):
-            what = f"'{name}' looks like a credential, and configs are stored with every run"
-            raise ConfigError(what, where=place.key("extra_body"), hint=f"use {place.key('api_key_env')}")
+    for field, hint in (
+        ("extra_body", f"use {place.key('api_key_env')}"),
+        ("engine", "export it as the variable its library reads, such as HF_TOKEN"),
+    ):
+        name = next(credential_names(plain(dict(getattr(config, field)))), None)
+        if name is not None:
+            what = f"'{brief(name)}' looks like a credential, and configs are stored with every run"
+            raise ConfigError(what, where=place.key(field), hint=hint)
 
 
-def _names(value: Any) -> Iterator[str]:
-    """Yield every key at any depth of plain data."""
-    if isinstance(value, dict):
-        yield from value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _names(item)
+def _check_text(config: LLMConfig, place: Place) -> None:
+    """Refuse what a command line that is not UTF-8 leaves behind: no endpoint could be sent it, no record hold it."""
+    for name, value in plain(config).items():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            what = "this is not valid text (a byte that is not UTF-8, or half a character)"
+            raise ConfigError(what, where=place.key(name), hint="type it in UTF-8") from None
 
 
 def _check_local(config: LLMConfig, place: Place) -> None:

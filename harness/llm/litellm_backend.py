@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.llm.context_length import context_in_table, server_context
+from harness.llm.credentials import NO_KEY, secrets_to_hide
 from harness.llm.failures import AttemptError, Failure, FailureKind
 from harness.llm.hosted import hosted_facts, wants_cache_marks
 from harness.llm.listing import list_models
@@ -207,7 +208,7 @@ class LitellmBackend:
             import openai  # noqa: PLC0415  -- as httpx
 
             self._client = openai.AsyncOpenAI(
-                api_key=self._api_key or "none",
+                api_key=self._api_key or NO_KEY,
                 base_url=endpoint.api_base,
                 max_retries=0,
                 timeout=endpoint.timeout_s,
@@ -231,8 +232,7 @@ class LitellmBackend:
             message = f"no answer within {self._endpoint.timeout_s:g} s"
             raise AttemptError(Failure(FailureKind.TIMEOUT, message)) from None
         except Exception as error:  # noqa: BLE001 -- whatever a provider library raises is a failed attempt
-            secrets = (self._api_key or "", *_keys_of_environment())
-            raise AttemptError(classify(error, secrets=secrets)) from None
+            raise AttemptError(classify(error, secrets=secrets_to_hide(self._api_key))) from None
         body = answer.model_dump()
         return body if isinstance(body, dict) else {}
 
@@ -254,8 +254,3 @@ def load_litellm() -> Any:
     # Replies of the wrong shape make pydantic warn on stderr; they are reported as failed attempts instead.
     warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
     return library
-
-
-def _keys_of_environment() -> list[str]:
-    """Return the keys that litellm may have taken from the environment by itself, so that no error repeats one."""
-    return [value for name, value in os.environ.items() if name.endswith(("_API_KEY", "_TOKEN", "_SECRET")) and value]

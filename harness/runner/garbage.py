@@ -9,7 +9,7 @@ from harness.outcome import Outcome
 from harness.text import for_terminal
 
 if TYPE_CHECKING:
-    from harness.scoring.protocol import Score
+    from harness.scoring.protocol import Item, Score
 
 __all__ = ["AnswerWatch", "unusable"]
 
@@ -33,11 +33,21 @@ def unusable(result: Score, most_failed: float) -> str | None:
     if answered and len(failed) <= most_failed * len(result.items):
         return None
     worst = (failed or list(result.items))[0]
-    said = for_terminal(worst.error)[:_SHOWN_ERROR] if worst.error else for_terminal(worst.reply or "")[:_SHOWN]
     asked = len(result.items)
     if not answered:
-        return f"none of {asked} answers could be used; one was {worst.outcome}: {said}"
-    return f"{len(failed)} of {asked} questions failed; one of them with: {said}"
+        return f"none of {asked} answers could be used; one {_said(worst)}"
+    return f"{len(failed)} of {asked} questions failed; one {_said(worst)}"
+
+
+def _said(item: Item) -> str:
+    """Return what became of a question, to be read after "one"; what it says itself is not said twice."""
+    outcome = item.outcome.value
+    if item.error is None:
+        return f"was {outcome}: {for_terminal(item.reply or '', limit=_SHOWN)}"
+    error = for_terminal(item.error, limit=_SHOWN_ERROR)
+    if item.outcome is Outcome.ERROR:
+        return f"failed with: {error}"
+    return f"was {error}" if error.startswith(outcome) else f"was {outcome}: {error}"
 
 
 class AnswerWatch:

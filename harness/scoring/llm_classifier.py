@@ -262,8 +262,11 @@ def _list_item(question: Question, place: int, answer: _Answer) -> Item:
 
 def _failed(question: Question, answer: _Answer) -> Item:
     called = answer.completion.outcome
+    if called is not Outcome.OK:
+        # The outcome stands beside it, so only what was said of it is worth a line.
+        return _item(question, answer, called, error=answer.completion.error or called.value)
     error = ": ".join(part for part in (answer.parsed.failure, answer.parsed.detail) if part)
-    return _item(question, answer, Outcome.UNPARSED if called is Outcome.OK else called, error=error)
+    return _item(question, answer, Outcome.UNPARSED, error=error)
 
 
 def _item(

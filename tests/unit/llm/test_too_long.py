@@ -25,6 +25,15 @@ def test_where_it_gives_none_ours_are_said(known: int | None, limit: str) -> Non
     assert f"prompt and answer take about 5,000 tokens of {limit}. Try: " in said("too long", context_tokens=known)
 
 
+@pytest.mark.parametrize("end", ["", ".", "..", "...", ". "])
+@pytest.mark.parametrize("message", ["resulted in 9001 tokens", "too long"])
+def test_no_full_stop_is_doubled(message: str, end: str) -> None:
+    line = said(message + end)
+    assert ".." not in line
+    assert ".;" not in line
+    assert line == said(message)
+
+
 @pytest.mark.parametrize(
     ("role", "backend", "mend"),
     [

@@ -8,8 +8,10 @@ from harness.runner.garbage import AnswerWatch, unusable
 from harness.scoring.protocol import Item, Score
 
 
-def item(outcome: Outcome, reply: str | None = None) -> Item:
-    return Item("k", "random", None, truth=False, prediction=None, value=None, outcome=outcome, reply=reply)
+def item(outcome: Outcome, reply: str | None = None, error: str | None = None) -> Item:
+    return Item(
+        "k", "random", None, truth=False, prediction=None, value=None, outcome=outcome, reply=reply, error=error
+    )
 
 
 def test_a_unit_with_one_answer_is_usable() -> None:
@@ -26,6 +28,28 @@ def test_a_unit_without_an_answer_says_what_came_instead_and_hides_control_chara
     assert "none of 2 answers" in reason
     assert "walrus" in reason
     assert "\x1b" not in reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "said"),
+    [
+        (
+            Outcome.ERROR,
+            "context (HTTP 400): too long. Try: less",
+            "one failed with: context (HTTP 400): too long. Try: less",
+        ),
+        (Outcome.REFUSED, "refused (HTTP 400): no", "one was refused (HTTP 400): no"),
+        (Outcome.TRUNCATED, "truncated", "one was truncated"),
+        (Outcome.UNPARSED, "no_list: the reply holds no list", "one was unparsed: no_list: the reply holds no list"),
+    ],
+)
+def test_what_became_of_a_question_is_said_once(outcome: Outcome, error: str, said: str) -> None:
+    assert unusable(Score({}, (item(outcome, error=error),)), 0.1) == f"none of 1 answers could be used; {said}"
+
+
+def test_a_long_error_keeps_its_mend() -> None:
+    error = f"context (HTTP 400): {'x' * 200}. Try: {'y' * 150}"
+    assert str(unusable(Score({}, (item(Outcome.ERROR, error=error),)), 0.1)).endswith(error)
 
 
 @pytest.mark.parametrize(("errors", "usable"), [(0, True), (1, True), (2, False)])
