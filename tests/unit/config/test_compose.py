@@ -19,7 +19,7 @@ def test_the_defaults_are_those_of_the_schema_and_the_root(catalogue: Catalogue)
     composed = compose_run([], catalogue)
     assert list(composed.subject) == ["demo_sae"]
     assert list(composed.scorers) == ["detection", "fuzzing"]
-    assert composed.execution.unit_concurrency == 4
+    assert composed.execution.unit_concurrency is None
     assert "hydra" not in composed
     assert not GlobalHydra.instance().is_initialized()
 
