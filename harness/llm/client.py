@@ -121,8 +121,7 @@ class Client:
     @property
     def modes(self) -> Mapping[str, Any]:
         """Return how questions are really put and what comes with answers; final once started or remembered."""
-        facts = self._facts
-        return {"choices": str(facts.choices), "structured": str(facts.structured), "logprobs": facts.logprobs}
+        return self._facts.modes
 
     @property
     def spending(self) -> Spending:

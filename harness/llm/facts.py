@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.llm.protocol import Capabilities
 from harness.llm.wire import ChoiceMode, StructuredMode
@@ -40,6 +40,11 @@ class EndpointFacts:
     def wire_fields(self) -> dict[str, str]:
         """Return plain data of what changes how a question is put, and with that its answer: part of cache keys."""
         return {"choices": self.choices.value, "structured": self.structured.value}
+
+    @property
+    def modes(self) -> dict[str, Any]:
+        """Return plain data of how questions are put and what comes with answers: part of a model's identity."""
+        return {**self.wire_fields, "logprobs": self.logprobs}
 
     @property
     def capabilities(self) -> Capabilities:

@@ -50,7 +50,7 @@ _PREFIX_CACHE_MIB = 256
 _GGUF_MAGIC = b"GGUF"
 # The first answer to a prompt is computed in other pieces than later ones, which find its beginning kept; above
 # temperature 0 that can turn a draw, seed or no seed.
-_LLAMA_CPP = EndpointFacts(StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, seeds=False)
+LLAMA_CPP_FACTS = EndpointFacts(StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, seeds=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ class LocalBackend:
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what llama.cpp's server is known to do, without asking it."""
-        return stated.over(replace(_LLAMA_CPP, context_tokens=self.model.context_tokens))
+        return stated.over(replace(LLAMA_CPP_FACTS, context_tokens=self.model.context_tokens))
 
     def adopt(self, facts: EndpointFacts) -> None:
         """Ask from now on in the way ``facts`` allow."""

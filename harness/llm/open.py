@@ -31,6 +31,7 @@ from harness.materials.checkpoint import checkpoint_identity
 from harness.progress import SILENT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.config.schema import LLMConfig
@@ -99,11 +100,16 @@ def endpoint_memory(config: LLMConfig, cache: Path) -> EndpointMemory | None:
     return EndpointMemory.of(cache, llm_identity(config), stated_facts(config))
 
 
-def llm_identity(config: LLMConfig) -> dict[str, Any]:
+def llm_identity(config: LLMConfig, modes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return plain data naming a model for records: backend, model, revision or digest, endpoint, engine, constraints.
 
     Holds no key, and nothing that only says how fast or how often it is asked. Nor the length of a context: what does
     not fit is an error or cut off, and no answer.
+
+    Args:
+        config: The model's configuration.
+        modes: How it is really asked (``harness.llm.modes``), in place of what may be configured as ``auto``; None if
+            that is not known yet.
     """
     identity: dict[str, Any] = {
         "backend": config.backend,
@@ -114,6 +120,7 @@ def llm_identity(config: LLMConfig) -> dict[str, Any]:
         "logprobs": config.logprobs,
         "extra_body": plain(dict(config.extra_body)),
         "seed": config.seed,
+        **(modes or {}),
     }
     if config.backend == "local":
         return identity | {"material": material_identity(config.path or "", config.sha256)}

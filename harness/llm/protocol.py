@@ -153,6 +153,13 @@ class LLM(Protocol):
         """Return what the endpoint can do."""
 
     @property
+    def modes(self) -> Mapping[str, Any]:
+        """Return how questions are really put and what comes with answers; final once started.
+
+        Plain data: ``choices``, ``structured``, ``logprobs``, as ``harness.llm.facts.EndpointFacts.modes``.
+        """
+
+    @property
     def spending(self) -> Spending:
         """Return what this role has spent so far in this process."""
 

@@ -38,7 +38,9 @@ NUMERICS_VERSION = 1
 """Raised when the engine changes in a way that can change an answer; part of every cache key of this backend."""
 
 # Choices are enforced by masking every other token, which is what a grammar does.
-_FACTS = EndpointFacts(StructuredMode.NONE, ChoiceMode.GRAMMAR, logprobs=True, prompt_logprobs=True, seeds=True)
+TRANSFORMERS_FACTS = EndpointFacts(
+    StructuredMode.NONE, ChoiceMode.GRAMMAR, logprobs=True, prompt_logprobs=True, seeds=True
+)
 
 _UNENFORCEABLE = frozenset({StructuredMode.JSON_SCHEMA, StructuredMode.GRAMMAR, StructuredMode.JSON_OBJECT})
 
@@ -95,7 +97,7 @@ class TransformersBackend:
     progress: Progress
     _service: _Service | None = None
     _key: tuple[str, str | None, str, str] | None = None
-    _facts: EndpointFacts = _FACTS
+    _facts: EndpointFacts = TRANSFORMERS_FACTS
 
     @property
     def price(self) -> Price:
@@ -117,7 +119,7 @@ class TransformersBackend:
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what this backend can do."""
-        return stated.over(replace(_FACTS, context_tokens=self._context_tokens()))
+        return stated.over(replace(TRANSFORMERS_FACTS, context_tokens=self._context_tokens()))
 
     def adopt(self, facts: EndpointFacts) -> None:
         """Enforce choices only if ``facts`` say so."""

@@ -37,7 +37,7 @@ __all__ = ["VllmBackend", "check_vllm", "vllm_key_fields"]
 
 T = TypeVar("T")
 
-_FACTS = EndpointFacts(
+VLLM_FACTS = EndpointFacts(
     StructuredMode.JSON_SCHEMA, ChoiceMode.STRUCTURED_OUTPUTS, logprobs=True, prompt_logprobs=True, seeds=True
 )
 
@@ -99,7 +99,7 @@ class VllmBackend:
     progress: Progress
     _engine: VllmEngine | None = None
     _key: str | None = None
-    _facts: EndpointFacts = _FACTS
+    _facts: EndpointFacts = VLLM_FACTS
 
     @property
     def price(self) -> Price:
@@ -121,7 +121,7 @@ class VllmBackend:
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what vLLM can do."""
-        return stated.over(replace(_FACTS, context_tokens=self._started().context_tokens))
+        return stated.over(replace(VLLM_FACTS, context_tokens=self._started().context_tokens))
 
     def adopt(self, facts: EndpointFacts) -> None:
         """Constrain answers only as ``facts`` allow."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ResultsError
 from harness.leaderboard.build import build_rows
@@ -18,6 +18,7 @@ from harness.results.jsonl import rewrite_sorted
 from harness.results.runfolder import RunFolder
 from harness.runner.data import ModelPool, prepare
 from harness.runner.events import EventLog
+from harness.runner.explain import plan_explanations
 from harness.runner.features import feature_lines
 from harness.runner.identity import run_id
 from harness.runner.interrupt import interruptible
@@ -135,9 +136,13 @@ class _Run:
         if not self.journal.explanations:
             await self.resources.check()
             self.manifest.opened(self.resources.started())
+        else:
+            self.resources.expect(self.manifest.recorded_modes)
+        modes = await self.resources.modes()
+        self.manifest.asked(modes)
         with interruptible():
             subjects = self._data()
-        await self._explain_and_score(subjects)
+        await self._explain_and_score(subjects, modes)
 
     def _data(self) -> Mapping[str, SubjectData]:
         with self.log.stage("data"):
@@ -150,12 +155,15 @@ class _Run:
         self.catalogue.emit("harness_run_started", started)
         return subjects
 
-    async def _explain_and_score(self, subjects: Mapping[str, SubjectData]) -> None:
-        protocols = scorer_protocols(self.resolved)
+    async def _explain_and_score(
+        self, subjects: Mapping[str, SubjectData], modes: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        protocols = scorer_protocols(self.resolved, modes.get("judge"))
         self.manifest.protocols(protocols)
         fingerprints = {name: protocol.fingerprint for name, protocol in protocols.items()}
+        planned = plan_explanations(self.resolved, subjects, modes.get("explainer"))
         pipeline = Pipeline(
-            self.resolved, subjects, fingerprints, self.resources, self.journal, self.log, self.progress
+            self.resolved, subjects, planned, fingerprints, self.resources, self.journal, self.log, self.progress
         )
         sets, self.scores = await pipeline.run()
         self.manifest.sets(sets)

@@ -46,9 +46,17 @@ class ExplanationSet:
     lines: tuple[ExplanationLine, ...]
 
 
-def plan_explanations(resolved: ResolvedRun, subjects: Mapping[str, SubjectData]) -> list[ExplainUnit]:
-    """Return the explain units of a run in plan order: by subject, then feature."""
-    explainer = _explainer_identity(resolved)
+def plan_explanations(
+    resolved: ResolvedRun, subjects: Mapping[str, SubjectData], llm_modes: Mapping[str, Any] | None = None
+) -> list[ExplainUnit]:
+    """Return the explain units of a run in plan order: by subject, then feature.
+
+    Args:
+        resolved: The run.
+        subjects: Its subjects with their records.
+        llm_modes: How the explainer's language model is really asked (``harness.llm.modes``).
+    """
+    explainer = _explainer_identity(resolved, llm_modes)
     return [
         ExplainUnit(
             explain_unit_id(
@@ -87,7 +95,7 @@ class Explaining:
             self._explainer = resolved.explainer.registered.spec.resolve_factory()(resolved.explainer.config)
         seed = derive_seed(resolved.seed, "explain", record.subject, record.feature)
         draft = await _draft(self._explainer, record, ExplainerResources(seed=seed, llm=llm))
-        model = dict(llm.identity) if llm else None
+        model = {**llm.identity, **llm.modes} if llm else None
         by = provenance(resolved.explainer, draft, model)
         return explanation_line(unit.unit, record, resolved.set_name, draft, by)
 
@@ -103,11 +111,11 @@ async def _draft(explainer: Explainer, record: FeatureRecord, resources: Explain
         return Draft(None, Outcome.ERROR, error=describe(error))
 
 
-def _explainer_identity(resolved: ResolvedRun) -> dict[str, Any]:
+def _explainer_identity(resolved: ResolvedRun, modes: Mapping[str, Any] | None) -> dict[str, Any]:
     identity = plugin_identity(resolved.explainer)
     spec: Any = resolved.explainer.registered.spec
     source = spec.resolve_identity()
     identity["source"] = plain(source(resolved.explainer.config)) if source else None
     llm = resolved.explainer_llm
-    identity["llm"] = plain(llm_identity(llm)) if llm is not None else None
+    identity["llm"] = plain(llm_identity(llm, modes)) if llm is not None else None
     return identity

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import BudgetError
 from harness.identity import plain
+from harness.llm.modes import recorded_modes
 from harness.llm.protocol import Spending
 from harness.outcome import Usage
 from harness.results.manifest import (
@@ -49,7 +50,11 @@ _STOPPED = (BudgetError, KeyboardInterrupt, asyncio.CancelledError)
 
 
 class ManifestKeeper:
-    """Writes ``manifest.json`` at every turn of the run, so that a stopped run still says what it was."""
+    """Writes ``manifest.json`` at every turn of the run, so that a stopped run still says what it was.
+
+    Attributes:
+        recorded_modes: How earlier processes asked the language models, by role, as far as that was recorded.
+    """
 
     def __init__(self, folder: RunFolder, resolved: ResolvedRun, cache: Path) -> None:
         self._folder = folder
@@ -57,6 +62,9 @@ class ManifestKeeper:
         earlier = read_manifest(folder.manifest) if folder.manifest.exists() else None
         known = Bill(earlier.usage, earlier.charged) if earlier else Bill()
         self._earlier = larger(known, last_bill(folder.events))
+        self._resolved = resolved
+        found = {role: recorded_modes(identity) for role, identity in (earlier.models if earlier else {}).items()}
+        self.recorded_modes = {role: modes for role, modes in found.items() if modes is not None}
         self._earlier_timings = earlier.timings if earlier else {}
         self._written = time.monotonic()
         # What an earlier process of this run found out stays until this one knows better.
@@ -74,7 +82,7 @@ class ManifestKeeper:
             config_sha256=resolved.config_sha256,
             settings=host_free(resolved.settings(), self._roots),
             versions=collect_versions(plugin_versions(resolved)),
-            models=host_free(model_identities(resolved), self._roots),
+            models=self._models(self.recorded_modes),
             seeds={"root": resolved.seed, "features": resolved.features.seed},
             started=earlier.started if earlier else _now(),
             scorers={name: scorer_facts(resolved, scorer) for name, scorer in resolved.scorers.items()},
@@ -92,6 +100,10 @@ class ManifestKeeper:
     def opened(self, models: Mapping[str, LLM]) -> None:
         """Note what the language models that were started cost and can do."""
         self._write(**self._model_facts(models))
+
+    def asked(self, modes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note how the language models are really asked, by role: part of what they are."""
+        self._write(models={**self._manifest.models, **self._models(modes)})
 
     def data(self, subjects: Mapping[str, SubjectData]) -> None:
         """Note what was read and found of every subject."""
@@ -168,6 +180,10 @@ class ManifestKeeper:
             "prices": {**self._manifest.prices, **prices},
             "capabilities": {**self._manifest.capabilities, **found},
         }
+
+    def _models(self, modes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        identities: dict[str, dict[str, Any]] = host_free(model_identities(self._resolved, modes), self._roots)
+        return identities
 
     def _timings(self, seconds: Mapping[str, float]) -> dict[str, float]:
         """Return the seconds per stage, those of earlier processes included."""

@@ -11,6 +11,8 @@ from harness.results.manifest import ExplanationSetFacts, MetricFacts, PluginVer
 from harness.scoring.protocol import Need
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.runner.explain import ExplanationSet
 
@@ -35,13 +37,18 @@ def plugin_versions(resolved: ResolvedRun) -> dict[str, PluginVersion]:
     }
 
 
-def model_identities(resolved: ResolvedRun) -> dict[str, dict[str, Any]]:
-    """Return the identity of every model that the run's configuration names and needs, by role."""
+def model_identities(resolved: ResolvedRun, modes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the identity of every model that the run's configuration names and needs, by role.
+
+    Args:
+        resolved: The run.
+        modes: How the language models are really asked, by role, as far as that is known.
+    """
     models: dict[str, Any] = {}
     if resolved.explainer_llm is not None:
-        models["explainer"] = llm_identity(resolved.explainer_llm)
+        models["explainer"] = llm_identity(resolved.explainer_llm, modes.get("explainer"))
     if resolved.judge is not None and _needed(resolved, Need.JUDGE):
-        models["judge"] = llm_identity(resolved.judge)
+        models["judge"] = llm_identity(resolved.judge, modes.get("judge"))
     if resolved.embedder is not None and _needed(resolved, Need.EMBEDDER):
         models["embedder"] = embedder_identity(resolved.embedder)
     return {role: plain(identity) for role, identity in models.items()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.runner.bars import Bars
 from harness.runner.controls import control_lines, uses_explanations
-from harness.runner.explain import Explaining, ExplainUnit, ExplanationSet, plan_explanations
+from harness.runner.explain import Explaining, ExplainUnit, ExplanationSet
 from harness.runner.flow import Flow, Lane
 from harness.runner.garbage import AnswerWatch
 from harness.runner.identity import control_set_name
@@ -44,6 +44,7 @@ class Pipeline:
     Args:
         resolved: The run.
         subjects: Its subjects with their records.
+        planned: The explanations to be written, in plan order.
         protocols: Fingerprint of each scorer's protocol, by scorer name.
         resources: What units may use.
         journal: Holds what is done, and takes what is newly done.
@@ -55,6 +56,7 @@ class Pipeline:
         self,
         resolved: ResolvedRun,
         subjects: Mapping[str, SubjectData],
+        planned: Sequence[ExplainUnit],
         protocols: Mapping[str, str],
         resources: RunResources,
         journal: Journal,
@@ -75,7 +77,7 @@ class Pipeline:
         }
         self._lines: dict[str, dict[str, list[ExplanationLine]]] = {}
         self._units: dict[tuple[int, ...], ScoreUnit] = {}
-        self._planned = plan_explanations(resolved, subjects)
+        self._planned = tuple(planned)
         self._unexplained = Counter(unit.record.subject for unit in self._planned)
         self._watches: dict[str, AnswerWatch] = {}
         # Of each stage, its event and its bars: closed when it ends, whichever of the two ends first.

@@ -12,6 +12,8 @@ from harness.runner.identity import protocol_fields
 from harness.scoring.protocol import Need
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.config.resolve import ResolvedRun
 
 __all__ = ["Protocol", "scorer_protocols"]
@@ -25,8 +27,13 @@ class Protocol:
     fingerprint: str
 
 
-def scorer_protocols(resolved: ResolvedRun) -> dict[str, Protocol]:
-    """Return each scorer's protocol by scorer name."""
+def scorer_protocols(resolved: ResolvedRun, judge_modes: Mapping[str, Any] | None = None) -> dict[str, Protocol]:
+    """Return each scorer's protocol by scorer name.
+
+    Args:
+        resolved: The run.
+        judge_modes: How its judge is really asked (``harness.llm.modes``).
+    """
     corpus = _corpus(resolved)
     protocols = {}
     judge, embedder = resolved.judge, resolved.embedder
@@ -36,7 +43,7 @@ def scorer_protocols(resolved: ResolvedRun) -> dict[str, Protocol]:
             resolved,
             scorer,
             corpus=corpus,
-            judge=llm_identity(judge) if judge and Need.JUDGE in spec.needs else None,
+            judge=llm_identity(judge, judge_modes) if judge and Need.JUDGE in spec.needs else None,
             embedder=embedder_identity(embedder) if embedder and Need.EMBEDDER in spec.needs else None,
         )
         protocols[name] = Protocol(fields, fingerprint(fields))

@@ -7,6 +7,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import open_embedder
+from harness.errors import LLMError
+from harness.llm.diagnosis import Place
+from harness.llm.modes import known_modes
 from harness.llm.open import open_llm
 from harness.llm.traffic import Traffic
 from harness.runner.bill import Taken
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
+    from harness.config.schema import LLMConfig
     from harness.llm.budget import Budget
     from harness.llm.protocol import LLM, Spending
     from harness.progress import Progress
@@ -48,6 +52,7 @@ class RunResources:
         self._opening = asyncio.Lock()
         self._opened: dict[str, LLM] = {}
         self._ready: dict[str, LLM] = {}
+        self._recorded: Mapping[str, Mapping[str, Any]] = {}
         self._embedder: Embedder | None = None
 
     async def check(self) -> None:
@@ -60,6 +65,26 @@ class RunResources:
         await self.explainer_llm()
         if self._resolved.judge is not None:
             await self._judge()
+
+    def expect(self, modes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let no language model be asked in another way than earlier processes of the run did, by role."""
+        self._recorded = modes
+
+    async def modes(self) -> dict[str, Mapping[str, Any]]:
+        """Return how each role's language model is really asked (``harness.llm.modes``).
+
+        A model is started for it only if that is neither known of its backend or configuration nor was recorded.
+
+        Raises:
+            LLMError: If a model that has to be asked cannot be.
+        """
+        configs = {"explainer": self._resolved.explainer_llm, "judge": self._resolved.judge}
+        modes: dict[str, Mapping[str, Any]] = {}
+        for role, config in configs.items():
+            if config is not None:
+                known = known_modes(config) or self._recorded.get(role)
+                modes[role] = (await self._open(role, config)).modes if known is None else known
+        return modes
 
     async def explainer_llm(self) -> LLM | None:
         """Return the explainer's language model, checked to answer; None if the explainer needs none."""
@@ -109,10 +134,26 @@ class RunResources:
                 if role not in self._opened:
                     self._opened[role] = open_llm(config, role, self._cache, self._progress, self._traffic)
                 await self._opened[role].start()
+                self._check_modes(role, config, self._opened[role].modes)
                 if role == "judge":
                     self._check_scorers(self._opened[role])
                 self._ready[role] = self._opened[role]
         return self._ready[role]
+
+    def _check_modes(self, role: str, config: LLMConfig, found: Mapping[str, Any]) -> None:
+        """Refuse a model that is not what it was: the scores of one run would be of two."""
+        recorded = self._recorded.get(role, {}) if known_modes(config) is None else {}
+        changed = [name for name, value in recorded.items() if found[name] != value]
+        if not changed:
+            return
+        place = Place.of(config, role)
+        was, now = (", ".join(f"{name}={_shown(modes[name])}" for name in changed) for modes in (recorded, found))
+        stated = " ".join(f"{place.key(name)}={_shown(recorded[name])}" for name in changed)
+        raise LLMError(
+            f"the {role}'s endpoint is not what it was when this run began: {was} then, {now} now",
+            where=place.key("model"),
+            hint=f"{stated} if it still can, or another name for the run (name=...)",
+        )
 
     def _check_scorers(self, judge: LLM) -> None:
         """Let every scorer say what the judge lacks, before the first question is paid for."""
@@ -127,3 +168,8 @@ class RunResources:
         if self._embedder is None and config is not None:
             self._embedder = open_embedder(config, self._cache)
         return self._embedder
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is written in an override."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -57,6 +57,11 @@ class _FakeLLM:
         return Capabilities(json_schema=True, choices=True, logprobs=self._logprobs, prompt_logprobs=False)
 
     @property
+    def modes(self) -> Mapping[str, Any]:
+        """Return how the fake is asked."""
+        return {"choices": "grammar", "structured": "json_schema", "logprobs": self._logprobs}
+
+    @property
     def spending(self) -> Spending:
         """Return nothing spent."""
         return Spending()

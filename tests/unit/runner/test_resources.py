@@ -90,3 +90,53 @@ async def test_all_roles_of_a_run_share_one_budget_and_one_gate(
     assert opened.roles == ["explainer", "judge"]
     assert opened.traffic[0] is opened.traffic[1]
     assert set(resources.started()) == {"explainer", "judge"}
+
+
+FOUND = {"choices": "grammar", "structured": "json_schema", "logprobs": True}
+BOTH = ("explainer", "judge")
+
+
+async def test_how_a_model_is_asked_is_found_out_by_starting_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, opened = opened_by(bench, monkeypatch, tmp_path, grades=True)
+    assert await resources.modes() == dict.fromkeys(BOTH, FOUND)
+    assert opened.roles == [*BOTH]
+
+
+async def test_what_was_recorded_needs_no_endpoint(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, opened = opened_by(bench, monkeypatch, tmp_path, grades=True)
+    recorded = {role: {**FOUND, "choices": "none"} for role in BOTH}
+    resources.expect(recorded)
+    assert await resources.modes() == recorded
+    assert opened.roles == []
+
+
+async def test_models_of_this_process_are_not_started_to_plan_a_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, opened = opened_by(bench, monkeypatch, tmp_path, grades=True)
+    local = LLMConfig(backend="local", model="m", path="m.gguf", choices="none")
+    bench.change(judge=local, explainer_llm=None)
+    resources = RunResources(bench.resolved, tmp_path, ModelPool(tmp_path, SILENT), SILENT)
+    assert await resources.modes() == {"judge": {**FOUND, "choices": "none"}}
+    assert opened.roles == []
+
+
+async def test_an_endpoint_that_changed_since_the_run_began_is_not_asked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, opened = opened_by(bench, monkeypatch, tmp_path, grades=True)
+    resources.expect({"judge": {"choices": "none", "structured": "json_schema", "logprobs": False}})
+    await resources.explainer_llm()
+    with pytest.raises(LLMError) as caught:
+        await resources.check()
+    assert str(caught.value) == (
+        "judge.model: the judge's endpoint is not what it was when this run began: choices=none, logprobs=false then, "
+        "choices=grammar, logprobs=true now. "
+        "Try: judge.choices=none judge.logprobs=false if it still can, or another name for the run (name=...)"
+    )
+    assert opened.judge.requests == []
+    assert set(resources.started()) == {"explainer"}
