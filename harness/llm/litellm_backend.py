@@ -118,6 +118,17 @@ class LitellmBackend:
             if self._price is None:
                 self._price = table_price(self._endpoint.model, self._litellm.model_cost)
             self._open_client()
+            await self._warm_up()
+
+    async def _warm_up(self) -> None:
+        """Let litellm build at once what it builds with the first call: half a second in which no reply is read."""
+        await asyncio.to_thread(importlib.import_module, "openai.resources.chat.completions")
+        try:
+            await self._litellm.acompletion(
+                **self._common(), messages=[{"role": "user", "content": ""}], max_tokens=1, mock_response="warm"
+            )
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong is found out, and told, by the first real call
+            logging.getLogger(__name__).debug("litellm cannot be warmed up: %s", type(error).__name__)
 
     async def check(self) -> None:
         """Ask for the list of models, or, where there is none, for one token. A provider's own API is not asked."""
