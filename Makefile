@@ -40,8 +40,9 @@ demo: $(VENV)/.installed
 smoke: $(VENV)/.installed
 	$(BIN)/harness run experiment=smoke
 
+# Two at a time: most tests wait for processes, servers and disks.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

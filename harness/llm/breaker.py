@@ -15,7 +15,7 @@ _FEWEST_TOLD_TO_WAIT = 5
 _NUMBERS = re.compile(r"\d+")
 # Said of the question, not of the endpoint; a call that ran out of its own time says nothing of either.
 _BLAMELESS = frozenset({FailureKind.REFUSED, FailureKind.CONTEXT})
-_WAITED = RETRYABLE | {FailureKind.DEADLINE}
+_WAITED = (RETRYABLE | {FailureKind.DEADLINE}) - {FailureKind.MALFORMED}
 
 
 class Breaker:

@@ -28,7 +28,8 @@ _STRIKES_PER_PLACE = 0.5
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
 _BUSY_STATUS = frozenset({429, 503, 529})
-_UNWELL = RETRYABLE | {FailureKind.DEADLINE}
+# What answers at once, with something else than a completion, is neither busy nor down.
+_UNWELL = (RETRYABLE | {FailureKind.DEADLINE}) - {FailureKind.MALFORMED}
 
 
 class Signal(StrEnum):

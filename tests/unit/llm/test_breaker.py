@@ -76,3 +76,9 @@ def test_what_is_said_of_a_question_is_not_held_against_the_endpoint(kind: Failu
     breaker = Breaker(300.0)
     fail(breaker, Failure(kind, "no", 400), 100)
     assert breaker.tripped is None
+
+
+def test_a_page_in_place_of_an_api_opens_it() -> None:
+    breaker = Breaker(300.0)
+    fail(breaker, Failure(FailureKind.MALFORMED, "<html>Log in</html>"), 20)
+    assert breaker.tripped is not None

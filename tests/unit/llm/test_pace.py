@@ -168,7 +168,7 @@ def test_whatever_happened_forty_good_rounds_lead_back_to_the_ceiling(ceiling: i
         (FailureKind.OVERLOADED, 500, ILL),
         (FailureKind.TIMEOUT, None, ILL),
         (FailureKind.UNREACHABLE, None, ILL),
-        (FailureKind.MALFORMED, None, ILL),
+        (FailureKind.MALFORMED, None, WELL),
         (FailureKind.BAD_REQUEST, 400, WELL),
         (FailureKind.CONTEXT, 400, WELL),
     ],
