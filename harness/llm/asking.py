@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.llm.budget import Cost
+from harness.llm.door import Door, passing
 from harness.llm.failures import RETRYABLE, AttemptError, Failure, FailureKind
 from harness.seeding import generator
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from harness.llm.backend import Reply
     from harness.llm.budget import Budget
     from harness.llm.estimator import TokenEstimator
-    from harness.llm.gate import Gate, Ticket
+    from harness.llm.gate import Gate
     from harness.llm.price import Price
     from harness.llm.retry import RetryPolicy
 
@@ -57,6 +58,7 @@ class Asking:
         policy: How failed attempts are repeated.
         price: What tokens cost there.
         on_failure: Told of every failed attempt.
+        enters_late: Whether attempts go through the current door themselves, when they send their requests.
         sleep: Waits between attempts; a fake clock in tests.
         clock: Seconds, monotonic.
     """
@@ -67,6 +69,7 @@ class Asking:
     policy: RetryPolicy
     price: Callable[[], Price]
     on_failure: Callable[[Failure], None]
+    enters_late: Callable[[], bool] = lambda: False
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -84,16 +87,16 @@ class Asking:
         """
         left_s = self.policy.deadline_s
         counted = 0
+        most = self._most(call)
         for number in range(self.policy.most_attempts):
-            ticket = await self.gate.admit(self.expected_tokens(call), call.group or call.purpose, first=number > 0)
-            begun = self.clock()
-            result = await self._attempt(call, ticket, left_s)
-            left_s -= self.clock() - begun
+            door = self._door(call, most, first=number > 0)
+            result = await self._attempt(call, door, most, left_s)
+            left_s -= door.seconds
             if not isinstance(result, Failure):
                 return result
             if result.kind not in RETRYABLE or result.kind is FailureKind.DEADLINE:
                 raise AttemptError(result)
-            counted += not (ticket.stalled or result.kind in _ENDPOINTS_OWN)
+            counted += not (door.stalled or result.kind in _ENDPOINTS_OWN)
             if counted > self.policy.max_retries or number + 1 == self.policy.most_attempts:
                 raise AttemptError(result)
             jitter = float(generator(0, "llm", "retry", call.purpose, number).random())
@@ -105,39 +108,52 @@ class Asking:
         message = "a policy without attempts"
         raise ValueError(message)
 
-    async def _attempt(self, call: Call, ticket: Ticket, left_s: float) -> Reply | Failure:
-        reserved = self._most(call)
+    def _door(self, call: Call, most: Cost, *, first: bool) -> Door:
+        return Door(
+            self.gate,
+            self.expected_tokens(call),
+            call.group or call.purpose,
+            first=first,
+            set_aside=lambda: self.budget.reserve(most),
+            clock=self.clock,
+        )
+
+    async def _attempt(self, call: Call, door: Door, most: Cost, left_s: float) -> Reply | Failure:
         try:
-            await self.budget.reserve(reserved)
-        except BaseException:
-            self.gate.abandon(ticket)
-            raise
-        try:
-            async with asyncio.timeout(left_s):
-                reply = await call.attempt()
+            if not self.enters_late():
+                await door.enter()
+            with passing(door):
+                async with door.within(left_s):
+                    reply = await call.attempt()
         except AttemptError as error:
-            return self._failed(ticket, reserved, error.failure)
+            if door.turned_away is not None:
+                raise door.turned_away from None
+            return self._failed(door, most, error.failure)
         except TimeoutError:
             message = f"no answer within the deadline of {self.policy.deadline_s:g} s"
-            return self._failed(ticket, reserved, Failure(FailureKind.DEADLINE, message))
+            return self._failed(door, most, Failure(FailureKind.DEADLINE, message))
         except BaseException:
             # Cancelled in flight: the endpoint may well have answered, and billed, what nobody heard.
-            self.gate.abandon(ticket)
-            self.budget.settle(reserved, reserved)
+            door.abandon()
+            self._settle(door, most, most)
             raise
         spent = self._spent(call, reply)
-        self.gate.came_back(ticket, None, spent.tokens)
-        self.budget.settle(reserved, spent)
+        door.ended(None, spent.tokens)
+        self._settle(door, most, spent)
         self.estimator.learn(call.prompt_bytes, reply.input_tokens)
         return reply
 
-    def _failed(self, ticket: Ticket, reserved: Cost, failure: Failure) -> Failure:
+    def _failed(self, door: Door, most: Cost, failure: Failure) -> Failure:
         self.on_failure(failure)
-        self.gate.came_back(ticket, failure)
+        door.ended(failure)
         # What was cut off on its way back was written, and may be billed; a budget counts it.
         billed = failure.kind in _MAYBE_BILLED or failure.kind is FailureKind.DEADLINE
-        self.budget.settle(reserved, reserved if billed else Cost())
+        self._settle(door, most, most if billed else Cost())
         return failure
+
+    def _settle(self, door: Door, set_aside: Cost, spent: Cost) -> None:
+        if door.entered:
+            self.budget.settle(set_aside, spent)
 
     def _too_late(self, failure: Failure, attempts: int) -> Failure:
         message = (

@@ -58,6 +58,10 @@ class Backend(Protocol):
     def marks_prefixes(self) -> bool:
         """Return whether prompts go to a cache that holds a prefix only once it was answered; final after ``adopt``."""
 
+    @property
+    def enters_late(self) -> bool:
+        """Return whether it goes through the current door (``harness.llm.door``) itself, when a request is sent."""
+
     async def start(self) -> None:
         """Get ready to be asked, without asking."""
 

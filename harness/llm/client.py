@@ -95,6 +95,7 @@ class Client:
             policy=settings.policy,
             price=lambda: self._backend.price,
             on_failure=lambda _: self._ledger.fail(),
+            enters_late=lambda: self._backend.enters_late,
             sleep=settings.sleep,
         )
         self._pioneers = Pioneers()

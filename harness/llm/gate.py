@@ -138,17 +138,28 @@ class Gate:
 
     def came_back(self, ticket: Ticket, failure: Failure | None, tokens: int | None = None) -> None:
         """Note the end of a request, what failed if something did, and its tokens where they are known."""
-        now = self._clock()
         self._in_flight -= 1
-        signal = signal_of(failure)
-        wait_s = failure.retry_after_s if failure else None
-        # What asks for more than our patience is given up, below; nothing waits a day in silence.
-        self._pace.came_back(ticket.epoch, signal, now, None if wait_s is None else min(wait_s, self._patience_s))
+        self._tell_pace(ticket, failure)
+        self.judged(ticket, failure, tokens)
+
+    def landed(self, ticket: Ticket, failure: Failure | None) -> None:
+        """Note that a request is off the wire, and what its reply's head says went wrong: its place is free."""
+        self._in_flight -= 1
+        self.heard(ticket, failure)
+
+    def heard(self, ticket: Ticket, failure: Failure | None) -> None:
+        """Note what a reply says about the endpoint, whatever becomes of the question; let through who may go now."""
+        self._tell_pace(ticket, failure)
+        self._pump()
+
+    def judged(self, ticket: Ticket, failure: Failure | None, tokens: int | None = None) -> None:
+        """Note what became of a question whose request has landed, and its tokens where they are known."""
+        now = self._clock()
         if failure is None:
             self._breaker.succeeded()
         else:
             self._breaker.failed(failure, now, ticket.group)
-        used = tokens if tokens is not None else 0 if signal is Signal.CONGESTED else ticket.tokens
+        used = tokens if tokens is not None else 0 if signal_of(failure) is Signal.CONGESTED else ticket.tokens
         self._tokens.take(used - ticket.tokens, now)
         if self._breaker.tripped is not None:
             self._fail_all()
@@ -160,6 +171,12 @@ class Gate:
         del ticket
         self._in_flight -= 1
         self._pump()
+
+    def _tell_pace(self, ticket: Ticket, failure: Failure | None) -> None:
+        wait_s = failure.retry_after_s if failure else None
+        # What asks for more than our patience is given up, in ``judged``; nothing waits a day in silence.
+        wait_s = None if wait_s is None else min(wait_s, self._patience_s)
+        self._pace.came_back(ticket.epoch, signal_of(failure), self._clock(), wait_s)
 
     def _check(self) -> None:
         if self._breaker.tripped is not None:

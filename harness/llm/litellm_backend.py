@@ -9,14 +9,16 @@ import os
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from harness.llm.context_length import context_in_table, server_context
-from harness.llm.credentials import NO_KEY, secrets_to_hide
+from harness.llm.credentials import secrets_to_hide
+from harness.llm.desk import Desk, at_desk
+from harness.llm.door import time_limit
 from harness.llm.failures import AttemptError, Failure, FailureKind
 from harness.llm.hosted import hosted_facts, wants_cache_marks
 from harness.llm.listing import list_models
 from harness.llm.litellm_failures import classify
+from harness.llm.litellm_quiet import quiet_calls
 from harness.llm.price import UNKNOWN, Price, table_price
 from harness.llm.probe import Questions, learn_facts
 from harness.llm.protocol import CompletionRequest, Message
@@ -27,16 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from harness.llm.backend import Reply
+    from harness.llm.connections import Connections
     from harness.llm.facts import EndpointFacts, StatedFacts
     from harness.llm.protocol import PromptLogprobsRequest
 
 __all__ = ["Endpoint", "LitellmBackend", "load_litellm"]
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LISTING = frozenset({"openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy", "text-completion-openai"})
 _PROBE_TIMEOUT_S = 30.0
-_OPENAI = "openai"
-_OPENAI_CLIENT = frozenset({_OPENAI, "hosted_vllm"})
 _CACHE_MARKS = {"on": True, "off": False}
 _PROBE = CompletionRequest((Message("user", "Say yes."),), max_tokens=1)
 # A question refused on its merits shows that URL, key and model are right.
@@ -93,8 +93,9 @@ class LitellmBackend:
         self._api_key: str | None = None
         self._price = endpoint.price
         self._litellm: Any = None
-        self._http: Any = None
-        self._client: Any = None
+        self._connections: Connections | None = None
+        self._quiet: Callable[[str, Mapping[str, Any]], dict[str, Any]] | None = None
+        self._desk = Desk()
 
     @property
     def price(self) -> Price:
@@ -105,6 +106,11 @@ class LitellmBackend:
     def marks_prefixes(self) -> bool:
         """Return whether shared beginnings of prompts are marked for the provider's cache."""
         return self._endpoint.wire.prompt_cache
+
+    @property
+    def enters_late(self) -> bool:
+        """Return whether requests go through the door of their call on our own connections."""
+        return self._connections is not None and self._connections.gated
 
     async def start(self) -> None:
         """Import litellm (seconds; in a thread) and open the connection pool."""
@@ -117,7 +123,8 @@ class LitellmBackend:
             self._endpoint = replace(self._endpoint, wire=replace(self._endpoint.wire, prompt_cache=marks))
             if self._price is None:
                 self._price = table_price(self._endpoint.model, self._litellm.model_cost)
-            self._open_client()
+            self._quiet = quiet_calls()
+            self._connections = await self._connect()
             await self._warm_up()
 
     async def _warm_up(self) -> None:
@@ -155,7 +162,7 @@ class LitellmBackend:
         if endpoint.api_base is not None and endpoint.provider in _LISTING:
             wait_s = min(endpoint.timeout_s, _PROBE_TIMEOUT_S)
             facts = await learn_facts(questions, stated)
-            context = await server_context(self._http, endpoint.api_base, self._api_key, endpoint.name, wait_s)
+            context = await server_context(self._open.http, endpoint.api_base, self._api_key, endpoint.name, wait_s)
         else:
             facts = await learn_facts(questions, hosted_facts(self._litellm, endpoint.model, stated))
             context = context_in_table(self._litellm.model_cost, endpoint.model)
@@ -176,69 +183,61 @@ class LitellmBackend:
 
     async def _complete(self, request: CompletionRequest, wire: WireFormat, seed: int | None) -> Reply:
         params = chat_params(request, wire, seed)
-        body = await self._call(lambda: self._litellm.acompletion(**self._common(), **params))
+        call = {**self._common(), **params, **self._open.for_chat}
+        log = self._unlogged("acompletion", call)
+        body = await self._call(lambda: self._litellm.acompletion(**call, **log))
         return parse_chat(body, short_answer=request.max_tokens == 1 or bool(request.choices))
 
     async def _prompt_logprobs(self, request: PromptLogprobsRequest, wire: WireFormat) -> Reply:
         params = prompt_params(request, wire)
-        # For text completions litellm would open a session for every call of this provider too, and close none.
-        common = self._common() | ({} if self._client is None else {"client": self._client})
-        body = await self._call(lambda: self._litellm.atext_completion(**common, **params))
+        call = {**self._common(), **params, **self._open.for_text}
+        body = await self._call(
+            lambda: self._litellm.atext_completion(**call, **self._unlogged("atext_completion", call))
+        )
         return parse_prompt_logprobs(body)
 
     async def close(self) -> None:
         """Close the connection pool; idempotent."""
-        client, http, library = self._client, self._http, self._litellm
-        self._client = self._http = self._litellm = None
-        if client is not None:
-            await client.close()
-        if http is not None:
-            await http.aclose()
-        if library is not None and (client is None or self._endpoint.provider != _OPENAI):
+        connections, library = self._connections, self._litellm
+        self._connections = self._litellm = None
+        if connections is not None:
+            await connections.close()
+        if library is not None and (connections is None or not connections.gated):
             await library.close_litellm_async_clients()
 
     async def _models(self, api_base: str) -> tuple[str, ...]:
         wait_s = min(self._endpoint.timeout_s, _PROBE_TIMEOUT_S)
-        return await list_models(self._http, api_base, self._api_key, wait_s)
+        return await list_models(self._open.http, api_base, self._api_key, wait_s)
 
-    def _open_client(self) -> None:
-        """Open our own pool where litellm takes one, sized for our concurrency rather than a library's default.
+    async def _connect(self) -> Connections:
+        # It imports what comes with litellm, which like litellm is no business of `harness --help`.
+        module: Any = await asyncio.to_thread(importlib.import_module, "harness.llm.connections")
+        opened: Connections = await module.open_connections(self._endpoint, self._api_key)
+        return opened
 
-        aiohttp under httpx's interface, as litellm itself does: httpx's own pool looks at every connection for every
-        request, which at a hundred connections takes longer than all the rest of a call.
-        """
-        import httpx  # noqa: PLC0415  -- comes with litellm and, like it, is no business of `harness --help`
-        from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415  -- as httpx
+    @property
+    def _open(self) -> Connections:
+        if self._connections is None:
+            message = "asked before it was started"
+            raise RuntimeError(message)
+        return self._connections
 
-        endpoint = self._endpoint
-        limits = httpx.Limits(max_connections=endpoint.connections + 1, max_keepalive_connections=endpoint.connections)
-        # A proxy from the environment cannot reach this machine's own loopback interface.
-        loopback = urlsplit(endpoint.api_base or "").hostname in _LOOPBACK
-        self._http = HttpxAiohttpClient(limits=limits, timeout=endpoint.timeout_s, trust_env=not loopback)
-        if endpoint.provider in _OPENAI_CLIENT and endpoint.api_base is not None:
-            import openai  # noqa: PLC0415  -- as httpx
-
-            self._client = openai.AsyncOpenAI(
-                api_key=self._api_key or NO_KEY,
-                base_url=endpoint.api_base,
-                max_retries=0,
-                timeout=endpoint.timeout_s,
-                http_client=self._http,
-            )
+    def _unlogged(self, kind: str, call: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if self._quiet is None else self._quiet(kind, call)
 
     def _common(self) -> dict[str, Any]:
         endpoint = self._endpoint
         # litellm repeats nothing: how often a call is tried is decided, counted and bounded in one place, ours.
         common = {"model": endpoint.model, "timeout": endpoint.timeout_s, "max_retries": 0, "num_retries": 0}
-        client = self._client if endpoint.provider == _OPENAI else None
-        optional = {"api_base": endpoint.api_base, "api_key": self._api_key, "client": client}
+        optional = {"api_base": endpoint.api_base, "api_key": self._api_key}
         return common | {name: value for name, value in optional.items() if value is not None}
 
     async def _call(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Mapping[str, Any]:
+        seat = self._desk.seat() if self.enters_late else None
         try:
             # litellm's own time limit is per read; this one is for the whole attempt.
-            async with asyncio.timeout(self._endpoint.timeout_s):
-                answer = await call()
+            async with time_limit(self._endpoint.timeout_s):
+                answer = await (call() if seat is None else at_desk(seat, call))
         except TimeoutError:
             message = f"no answer within {self._endpoint.timeout_s:g} s"
             raise AttemptError(Failure(FailureKind.TIMEOUT, message)) from None

@@ -6,12 +6,10 @@ all ``InternalServerError`` 500), so the chain of causes is what is read.
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from harness.llm.failures import Failure, FailureKind, brief, kind_of_status
+from harness.llm.retry_after import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,32 +117,7 @@ def _retry_after(chain: list[BaseException]) -> float | None:
     """Return the seconds a Retry-After header asks for, as a number or as a date."""
     for item in chain:
         for headers in (getattr(item, "litellm_response_headers", None), getattr(item, "headers", None)):
-            value = _header(headers, "retry-after-ms")
-            if value is not None:
-                return value / 1000
-            value = _header(headers, "retry-after")
+            value = retry_after(headers)
             if value is not None:
                 return value
     return None
-
-
-def _header(headers: object, name: str) -> float | None:
-    get = getattr(headers, "get", None)
-    value = get(name) if callable(get) else None
-    if not isinstance(value, str):
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        return _seconds_until(value)
-    return seconds if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: str) -> float | None:
-    try:
-        when = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())

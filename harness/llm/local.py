@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.errors import LLMError
 from harness.llm.facts import EndpointFacts
 from harness.llm.litellm_backend import Endpoint, LitellmBackend
+from harness.llm.own_engine import OwnEngine
 from harness.llm.price import FREE
 from harness.llm.wire import ChoiceMode, StructuredMode
 from harness.materials import resolve
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from harness.llm.backend import Reply
     from harness.llm.facts import StatedFacts
-    from harness.llm.price import Price
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest
     from harness.llm.wire import WireFormat
     from harness.progress import Progress
@@ -235,7 +235,7 @@ class LocalModel:
 
 
 @dataclass
-class LocalBackend:
+class LocalBackend(OwnEngine):
     """Serves a local model and asks it like any other OpenAI-compatible server.
 
     Attributes:
@@ -259,14 +259,9 @@ class LocalBackend:
     _asking: LitellmBackend | None = None
 
     @property
-    def price(self) -> Price:
-        """Return nothing: this machine is paid for."""
-        return FREE
-
-    @property
-    def marks_prefixes(self) -> bool:
-        """Return False: llama.cpp keeps what it computed by itself."""
-        return False
+    def enters_late(self) -> bool:
+        """Return whether requests go through the door of their call on our own connections."""
+        return self._asking is not None and self._asking.enters_late
 
     async def start(self) -> None:
         """Fetch the file if need be, and start or join its server."""
@@ -290,9 +285,6 @@ class LocalBackend:
         )
         self._asking = LitellmBackend(endpoint, lambda: server.key)
         await self._asking.start()
-
-    async def check(self) -> None:
-        """Do nothing: a server that started has its model loaded."""
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what llama.cpp's server is known to do, without asking it."""

@@ -14,7 +14,7 @@ from harness.llm.checkpoint_model import device_kind, library_versions
 from harness.llm.facts import EndpointFacts
 from harness.llm.failures import AttemptError, Failure, FailureKind, brief
 from harness.llm.generated import room_for_answer
-from harness.llm.price import FREE
+from harness.llm.own_engine import OwnEngine
 from harness.llm.shared import SharedPool
 from harness.llm.wire import ChoiceMode, StructuredMode
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from harness.llm.checkpoint_model import CheckpointModel
     from harness.llm.diagnosis import Place
     from harness.llm.facts import StatedFacts
-    from harness.llm.price import Price
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest
     from harness.llm.transformers_engine import Asked
     from harness.progress import Progress
@@ -81,7 +80,7 @@ def process_services() -> SharedPool[tuple[str, str | None, str, str], _Service]
 
 
 @dataclass
-class TransformersBackend:
+class TransformersBackend(OwnEngine):
     """Answers in this process, batch by batch, in one thread beside the event loop.
 
     Attributes:
@@ -99,23 +98,10 @@ class TransformersBackend:
     _key: tuple[str, str | None, str, str] | None = None
     _facts: EndpointFacts = TRANSFORMERS_FACTS
 
-    @property
-    def price(self) -> Price:
-        """Return nothing: this machine is paid for."""
-        return FREE
-
-    @property
-    def marks_prefixes(self) -> bool:
-        """Return False: this process keeps prefixes by itself."""
-        return False
-
     async def start(self) -> None:
         """Fetch and convert the checkpoint if need be, and load it or join those who have."""
         if self._service is None:
             self._service = await asyncio.to_thread(self._open)
-
-    async def check(self) -> None:
-        """Do nothing: a model that was loaded answers."""
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what this backend can do."""

@@ -15,7 +15,7 @@ from harness.llm.facts import EndpointFacts
 from harness.llm.failures import AttemptError, Failure, FailureKind, brief
 from harness.llm.generated import room_for_answer
 from harness.llm.named_code import arguments_naming_code
-from harness.llm.price import FREE
+from harness.llm.own_engine import OwnEngine
 from harness.llm.shared import SharedPool
 from harness.llm.wire import ChoiceMode, StructuredMode
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from harness.llm.checkpoint_model import CheckpointModel
     from harness.llm.diagnosis import Place
     from harness.llm.facts import StatedFacts
-    from harness.llm.price import Price
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest
     from harness.llm.vllm_engine import VllmEngine
     from harness.progress import Progress
@@ -81,7 +80,7 @@ def process_engines() -> SharedPool[str, VllmEngine]:
 
 
 @dataclass
-class VllmBackend:
+class VllmBackend(OwnEngine):
     """Answers in this process through vLLM, which batches by itself.
 
     Attributes:
@@ -101,23 +100,10 @@ class VllmBackend:
     _key: str | None = None
     _facts: EndpointFacts = VLLM_FACTS
 
-    @property
-    def price(self) -> Price:
-        """Return nothing: this machine is paid for."""
-        return FREE
-
-    @property
-    def marks_prefixes(self) -> bool:
-        """Return False: the engine keeps prefixes by itself."""
-        return False
-
     async def start(self) -> None:
         """Fetch and convert the checkpoint if need be, and load it or join those who have."""
         if self._engine is None:
             self._engine = await asyncio.to_thread(self._open)
-
-    async def check(self) -> None:
-        """Do nothing: an engine that started has its model loaded."""
 
     async def learn(self, stated: StatedFacts) -> EndpointFacts:
         """Return what vLLM can do."""

@@ -31,6 +31,7 @@ class Scripted:
 
     price: Price = Price(1e-6, 1e-6)
     marks_prefixes = False
+    enters_late = False
 
     def __init__(self, *script: Reply | Failure, delay_s: float = 0.0, check: Failure | None = None) -> None:
         self.script = list(script)

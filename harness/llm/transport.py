@@ -1,0 +1,65 @@
+"""The HTTP transport of our own connections: requests wait here for leave to be sent, and leave when they are read.
+
+Imports httpx, which comes with litellm: to be imported as late as litellm is.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from harness.llm.desk import current_seat
+from harness.llm.door import Door, current_door
+from harness.llm.failures import Failure, FailureKind, kind_of_status
+from harness.llm.retry_after import retry_after
+
+__all__ = ["GatedTransport"]
+
+_ERROR = 400
+# Whatever it was, nothing came back; which of its names it has matters only to the question.
+_NOTHING_CAME = Failure(FailureKind.DROPPED, "no reply")
+
+
+class GatedTransport(httpx.AsyncBaseTransport):
+    """Sends each request through the door of the call it belongs to; requests of no call at once.
+
+    Args:
+        inner: What really sends them.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the reply to ``request``, its body read."""
+        door, seat = current_door(), current_seat()
+        if door is None:
+            return await self._inner.handle_async_request(request)
+        if seat is not None:
+            seat.give()
+        await door.enter()
+        response = await self._sent(request, door)
+        if seat is not None:
+            await seat.take()
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+    async def _sent(self, request: httpx.Request, door: Door) -> httpx.Response:
+        try:
+            response = await self._inner.handle_async_request(request)
+            await response.aread()
+        except httpx.TransportError:
+            door.landed(_NOTHING_CAME)
+            raise
+        door.landed(_head_failure(response))
+        return response
+
+
+def _head_failure(response: httpx.Response) -> Failure | None:
+    """Return what the status says went wrong, None for what may be an answer."""
+    status = response.status_code
+    if status < _ERROR:
+        return None
+    return Failure(kind_of_status(status, ""), f"HTTP {status}", status, retry_after(response.headers))
