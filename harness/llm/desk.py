@@ -1,9 +1,9 @@
-"""Where client libraries do their share of a call: a few calls at a time, with the event loop free in between.
+"""Where client libraries do their share of a call: one call at a time, with the event loop free in between.
 
 Writing a request and reading a reply take milliseconds of a client library's CPU time, and sending the one and noticing
 the other take a fraction of that. Done as it comes, the replies to a hundred requests that were sent together are all
-read before the next request goes out, and an endpoint idles meanwhile. So only so many calls are written or read at a
-time; whatever is ready to be sent, or has arrived, has its turn between two of them.
+read before the next request goes out, and an endpoint idles meanwhile. So calls are written or read one after another,
+and whatever is ready to be sent, or has arrived, has its turn between two of them.
 """
 
 from __future__ import annotations
@@ -19,39 +19,43 @@ __all__ = ["Desk", "Seat", "at_desk", "current_seat"]
 
 T = TypeVar("T")
 
-_SEATS = 2  # one in the library's own thread, one in the event loop
+# From bytes that have arrived to the next request on its way takes the loop so many rounds.
+_ROUNDS = 4
 
 
 class Desk:
-    """The seats of one process's work for an endpoint. Used from one event loop only.
+    """The one seat at which calls to an endpoint are written and read. Used from one event loop only."""
 
-    Args:
-        seats: How many calls are written or read at a time.
-    """
-
-    def __init__(self, seats: int = _SEATS) -> None:
-        self._free = asyncio.Semaphore(seats)
+    def __init__(self) -> None:
+        self._free = asyncio.Lock()
 
     def seat(self) -> Seat:
-        """Return a seat for one call, not taken yet."""
+        """Return the seat as one call knows it, not taken yet."""
         return Seat(self._free)
 
 
 class Seat:
-    """One call's seat, taken and given back as often as it needs it."""
+    """The seat as one call knows it: taken and given back as often as the call needs it.
 
-    def __init__(self, free: asyncio.Semaphore) -> None:
+    Args:
+        free: Held by the call that has it.
+    """
+
+    def __init__(self, free: asyncio.Lock) -> None:
         self._free = free
         self._taken = False
 
     async def take(self) -> None:
-        """Return when there is a seat, in the order of asking; at once if it is taken already."""
-        if not self._taken:
-            await self._free.acquire()
-            self._taken = True
+        """Return when it is this call's turn, in the order of asking; at once if the call has the seat already."""
+        if self._taken:
+            return
+        await self._free.acquire()
+        self._taken = True
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
 
     def give(self) -> None:
-        """Let the next one have it; nothing if it is not taken."""
+        """Let the next one have it; nothing if this call does not have it."""
         if self._taken:
             self._taken = False
             self._free.release()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
+import sys
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -249,6 +251,7 @@ class LitellmBackend:
 
 def load_litellm() -> Any:
     """Return litellm, imported without network access and kept quiet."""
+    known = "litellm" in sys.modules
     # Otherwise importing it fetches a price list from the network, and reads whatever .env file lies in the cwd.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
@@ -263,4 +266,9 @@ def load_litellm() -> Any:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # Replies of the wrong shape make pydantic warn on stderr; they are reported as failed attempts instead.
     warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
+    if not known:
+        # Its million objects stay for good. Looking through them for garbage again and again holds everything up for a
+        # quarter of a second each time.
+        gc.collect()
+        gc.freeze()
     return library
