@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NUMERICS_VERSION", "TransformersBackend", "check_transformers", "transformers_key_fields"]
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised when the engine changes in a way that can change an answer; part of every cache key of this backend."""
 
 # Choices are enforced by masking every other token, which is what a grammar does.

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from harness.checkpoints.quiet import quiet_transformers
+from harness.checkpoints.wide_linear import widen_slow_products
 from harness.errors import LLMError
 from harness.llm.decoding import Decoding, alternatives_at
 from harness.llm.failures import brief
@@ -84,6 +85,7 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device,
         raise LLMError(what, where=where, hint="use backend: vllm, or a server")
     model.requires_grad_(requires_grad=False)
     model = model.to(device).eval()
+    widen_slow_products(model)
     head = model.get_output_embeddings()
     if isinstance(head, torch.nn.Linear) and head.weight.dtype != torch.float32:
         model.set_output_embeddings(_ExactHead(head))

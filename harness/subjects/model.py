@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from harness.checkpoints.placement import checked_dtype, torch_device, torch_dtype
 from harness.checkpoints.plain import plain_checkpoint
 from harness.checkpoints.quiet import quiet_transformers
+from harness.checkpoints.wide_linear import widen_slow_products
 from harness.errors import SubjectError
 from harness.materials.errors import MissingMaterialError
 from harness.progress import SILENT
@@ -108,7 +109,9 @@ def load_model(config: ModelConfig, cache: Path, progress: Progress = SILENT) ->
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise _load_error(config, error) from error
     model.requires_grad_(requires_grad=False)
-    return SubjectModel(model.to(device).eval(), tokenizer, model_identity(config, cache))
+    model = model.to(device).eval()
+    widen_slow_products(model)
+    return SubjectModel(model, tokenizer, model_identity(config, cache))
 
 
 def load_tokenizer(config: ModelConfig, cache: Path, progress: Progress = SILENT) -> PreTrainedTokenizerBase:
