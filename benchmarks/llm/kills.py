@@ -47,6 +47,7 @@ def main() -> None:
     in_flight = sum(min(kill.in_flight, CEILING) for kill in kills)
     figures.note("calls needed", needed)
     figures.note("calls in flight at the kills", in_flight)
+    figures.note("  not answered by the endpoint then", sum(kill.unanswered for kill in kills))
     figures.at_most("calls answered", stats["answered"], needed + in_flight)
     figures.note("  calls answered more than once", stats["answered"] - stats["distinct_answered"])
     figures.end()

@@ -49,12 +49,21 @@ class GatedTransport(httpx.AsyncBaseTransport):
     async def _sent(self, request: httpx.Request, door: Door) -> httpx.Response:
         try:
             response = await self._inner.handle_async_request(request)
-            await response.aread()
+            await _read(response)
         except httpx.TransportError:
             door.landed(_NOTHING_CAME)
             raise
         door.landed(_head_failure(response))
         return response
+
+
+async def _read(response: httpx.Response) -> None:
+    """Read the whole body; a connection on which it was cut off is not used again."""
+    try:
+        await response.aread()
+    except BaseException:
+        await response.aclose()
+        raise
 
 
 def _head_failure(response: httpx.Response) -> Failure | None:

@@ -1,4 +1,4 @@
-"""Noticing early that a judge's answers cannot be used at all, before a whole run is spent on them."""
+"""Noticing early that a model's answers cannot be used at all, before a whole run is spent on them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from harness.text import for_terminal
 if TYPE_CHECKING:
     from harness.scoring.protocol import Item, Score
 
-__all__ = ["AnswerWatch", "unusable"]
+__all__ = ["AnswerWatch", "explainer_watch", "judge_watch", "unusable"]
 
 _PATIENCE = 3
-_HINT = "another judge=..., or the scorer's other mode (see `harness show scorer`)"
+_JUDGE_HINT = "another judge=..., or the scorer's other mode (see `harness show scorer`)"
+_EXPLAINER_HINT = "another explainer or model; `harness doctor explainer.llm=...` shows what it answers"
 _MENDED = ". Try: "  # the reason itself says what to do
 _SHOWN = 80
 _SHOWN_ERROR = 400  # an error names its numbers and its mend
@@ -51,15 +52,24 @@ def _said(item: Item) -> str:
 
 
 class AnswerWatch:
-    """Counts features for which a judge gave no usable answer, until it gives one.
+    """Counts features for which a language model gave nothing that can be used, until it gives something.
 
     Args:
-        scorer: Name of the scorer.
-        trusted: Whether an earlier process had a usable answer; the judge is then not doubted again.
+        useless: What is wrong with what it gives, as the beginning of a sentence about several features.
+        where: What asks it.
+        hint: What to try where the reason itself says nothing.
+        features: How many features there are: of two that both come to nothing there is no third to wait for. A single
+            one is no evidence against a model.
+        trusted: Whether an earlier process had something of use; the model is then not doubted again.
     """
 
-    def __init__(self, scorer: str, *, trusted: bool = False) -> None:
-        self._scorer = scorer
+    def __init__(
+        self, useless: str, where: str, hint: str, *, features: int = _PATIENCE, trusted: bool = False
+    ) -> None:
+        self._useless_what = useless
+        self._where = where
+        self._hint = hint
+        self._patience = max(2, min(_PATIENCE, features))
         self._trusted = trusted
         self._useless: set[tuple[str, int]] = set()
 
@@ -67,16 +77,29 @@ class AnswerWatch:
         """Take note of one unit. Several units of one feature count once: they share its windows.
 
         Raises:
-            LLMError: If the first features of a scorer had no usable answer: the rest would have none either.
+            LLMError: If nothing of use came for the first features: for the rest there would be nothing either.
         """
         if reason is None:
             self._trusted = True
         elif not self._trusted:
             self._useless.add(feature)
-            if len(self._useless) >= _PATIENCE:
+            if len(self._useless) >= self._patience:
                 subject, number = feature
                 raise LLMError(
-                    f"the judge's answers cannot be used, those about {subject}/{number} for instance: {reason}",
-                    where=f"scorer {self._scorer}",
-                    hint=None if _MENDED in reason else _HINT,
+                    f"{self._useless_what}, those about {subject}/{number} for instance: {reason}",
+                    where=self._where,
+                    hint=None if _MENDED in reason else self._hint,
                 )
+
+
+def judge_watch(scorer: str, *, features: int = _PATIENCE, trusted: bool = False) -> AnswerWatch:
+    """Return the watch over a judge's answers to one scorer's questions."""
+    return AnswerWatch(
+        "the judge's answers cannot be used", f"scorer {scorer}", _JUDGE_HINT, features=features, trusted=trusted
+    )
+
+
+def explainer_watch(*, features: int = _PATIENCE, trusted: bool = False) -> AnswerWatch:
+    """Return the watch over an explainer's language model."""
+    useless = "the explainer's questions come to nothing"
+    return AnswerWatch(useless, "explainer", _EXPLAINER_HINT, features=features, trusted=trusted)

@@ -16,7 +16,7 @@ from harness.runner.bars import Bars
 from harness.runner.controls import control_lines, uses_explanations
 from harness.runner.explain import Explaining, ExplainUnit, ExplanationSet
 from harness.runner.flow import Flow, Lane
-from harness.runner.garbage import AnswerWatch
+from harness.runner.garbage import AnswerWatch, explainer_watch, judge_watch
 from harness.runner.identity import control_set_name
 from harness.runner.room import UNASKING, calls_per_unit, explain_room, judged_room, overlaps
 from harness.runner.score import ScoreUnit, Scoring, score_unit
@@ -80,6 +80,9 @@ class Pipeline:
         self._planned = tuple(planned)
         self._unexplained = Counter(unit.record.subject for unit in self._planned)
         self._watches: dict[str, AnswerWatch] = {}
+        self._explainer_watch = explainer_watch(
+            features=len(self._planned), trusted=any(line.outcome == "ok" for line in journal.explanations.values())
+        )
         # Of each stage, its event and its bars: closed when it ends, whichever of the two ends first.
         self._explain_stage, self._score_stage = ExitStack(), ExitStack()
         self._score_begun = False
@@ -148,6 +151,9 @@ class Pipeline:
         self._journal.add_explanation(line)
         spending = self._resources.spending().get("explainer")
         self._explain_bars.done(_EXPLAINING, spending, failed=line.outcome != "ok")
+        if self._resolved.explainer_llm is not None:
+            failed = line.error or line.outcome if line.outcome == "error" else None
+            self._explainer_watch.saw((line.subject, line.feature), failed)
         self._explained(unit)
         if not self._unexplained.total():
             self._all_explained()
@@ -217,7 +223,7 @@ class Pipeline:
     def _watch(self, scorer: str) -> AnswerWatch:
         if scorer not in self._watches:
             trusted = any(line.scorer == scorer for line in self._journal.scores.values() if line.status == "scored")
-            self._watches[scorer] = AnswerWatch(scorer, trusted=trusted)
+            self._watches[scorer] = judge_watch(scorer, features=len(self._planned), trusted=trusted)
         return self._watches[scorer]
 
     def _sets(self) -> list[ExplanationSet]:

@@ -90,9 +90,10 @@ def test_a_url_that_is_no_server(tmp_path: Path) -> None:
 
 def assert_context_is_explained(run: JudgedRun) -> None:
     """Run to the end that must come, and look for a line with a feature, its tokens, and those the model takes."""
-    assert run.finish() in {1, 2}, run.said
+    assert run.finish() == 2, run.said
     assert "Traceback" not in run.said
     lines = [line for line in run.said.splitlines() if line.startswith("harness: ")]
+    assert len(lines) == 1, run.said
     named = [line for line in lines if re.search(r"demo_sae/\d+", line) and "context" in line and "100 tokens" in line]
     assert named, run.said
     assert re.search(r"resulted in \d+ tokens", named[0]), named[0]
@@ -100,7 +101,6 @@ def assert_context_is_explained(run: JudgedRun) -> None:
 
 @pytest.mark.parametrize("features", [2, 5])
 def test_a_context_too_short_for_the_judge_names_a_feature_and_tokens(tmp_path: Path, features: int) -> None:
-    """Two features are too few to give up on the judge; five are not."""
     with EndpointProcess(EndpointSettings(context_tokens=100)) as endpoint:
         assert_context_is_explained(JudgedRun(tmp_path, endpoint.url, Size(features, 5, 5)))
 

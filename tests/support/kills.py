@@ -24,11 +24,12 @@ class Kill:
     """One kill: how many calls the endpoint had answered by then, and how many were in flight.
 
     A call is in flight from when it is sent until its answer is on disk, so this is what the killed process had sent
-    less what it had stored.
+    less what it had stored. ``unanswered`` are those of them that the endpoint had not answered.
     """
 
     answered: int
     in_flight: int
+    unanswered: int
 
 
 def kill_often(run: JudgedRun, endpoint: EndpointProcess, times: int, draw: np.random.Generator) -> list[Kill]:
@@ -54,7 +55,8 @@ def kill_often(run: JudgedRun, endpoint: EndpointProcess, times: int, draw: np.r
 def _kill(run: JudgedRun, endpoint: EndpointProcess, answers: int | None, wait_s: float) -> Kill | None:
     began = time.monotonic()
     due: float | None = began + wait_s if answers is None else None
-    before, stored = endpoint.stats()["received"], run.stored
+    begun, stored = endpoint.stats(), run.stored
+    before = begun["received"]
 
     def ready() -> bool:
         nonlocal due
@@ -67,4 +69,5 @@ def _kill(run: JudgedRun, endpoint: EndpointProcess, answers: int | None, wait_s
     if not run.kill_when(ready, lambda: time.sleep(_PAUSE_S)):
         return None
     stats = endpoint.stats()
-    return Kill(stats["distinct_answered"], stats["received"] - before - (run.stored - stored))
+    unanswered = stats["in_flight"] + stats["abandoned"] - begun["in_flight"] - begun["abandoned"]
+    return Kill(stats["distinct_answered"], stats["received"] - before - (run.stored - stored), unanswered)

@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import LLMError
 from harness.outcome import Outcome
-from harness.runner.garbage import AnswerWatch, unusable
+from harness.runner.garbage import explainer_watch, judge_watch, unusable
 from harness.scoring.protocol import Item, Score
 
 
@@ -59,7 +59,7 @@ def test_a_unit_of_which_too_many_questions_failed_is_done_again(errors: int, us
 
 
 def test_three_features_without_an_answer_at_the_beginning_end_the_run() -> None:
-    watch = AnswerWatch("detection")
+    watch = judge_watch("detection")
     for feature in (1, 1, 1, 2, 2):
         watch.saw(("sae", feature), "why")
     with pytest.raises(LLMError, match="detection: the judge's answers cannot be used"):
@@ -68,8 +68,18 @@ def test_three_features_without_an_answer_at_the_beginning_end_the_run() -> None
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_useless_units_after_a_useful_one_do_not(trusted: bool) -> None:
-    watch = AnswerWatch("detection", trusted=trusted)
+    watch = judge_watch("detection", trusted=trusted)
     if not trusted:
         watch.saw(("sae", 0), None)
     for feature in range(1, 10):
         watch.saw(("sae", feature), "why")
+
+
+@pytest.mark.parametrize(("features", "borne"), [(1, None), (2, 1), (3, 2), (9, 2)])
+def test_of_few_features_all_come_to_nothing_before_the_model_is_given_up(features: int, borne: int | None) -> None:
+    watch = explainer_watch(features=features)
+    for feature in range(features if borne is None else borne):
+        watch.saw(("sae", feature), "context: too long. Try: fewer")
+    if borne is not None:
+        with pytest.raises(LLMError, match=r"explainer: the explainer's .* about sae/9 .*Try: fewer$"):
+            watch.saw(("sae", 9), "context: too long. Try: fewer")
