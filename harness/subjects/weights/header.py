@@ -24,8 +24,8 @@ class SourceHeader:
     """Facts of one folder of weights.
 
     Attributes:
-        format: ``saelens`` or ``sparsify``.
-        weights: The safetensors file.
+        format: Name of its reader.
+        weights: The file of its tensors.
         activation: Activation function.
         k: Number of kept latents, for ``topk`` and ``groupmax``.
         d_in: Width of the input, if the file says it.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from harness.errors import FeatureSourceError
 from harness.subjects.dictionary import Dictionary
-from harness.subjects.weights import saelens, sparsify
+from harness.subjects.weights.containers import read_tensors
+from harness.subjects.weights.formats import reader_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load_dictionary"]
 
-_ARRAYS = {"saelens": saelens.arrays, "sparsify": sparsify.arrays}
-
 
 def load_dictionary(header: SourceHeader) -> Dictionary:
     """Return the dictionary of a feature source, in float32 on the CPU.
@@ -30,11 +26,7 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
         FeatureSourceError: If the file is unreadable, tensors are missing, shapes disagree with the config or with
             each other, or values are not finite.
     """
-    try:
-        tensors = load_file(header.weights)
-    except (OSError, SafetensorError) as error:
-        raise FeatureSourceError(f"not readable as safetensors: {error}", where=str(header.weights)) from error
-    arrays = _ARRAYS[header.format](tensors, header)
+    arrays = reader_named(header.format).arrays(read_tensors(header.weights), header)
     _check(arrays, header)
     if header.rescale_by_decoder_norm:
         # Scaling the encoder by the norms and the decoder by their inverse is the same map with nothing left to do.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer, read_json
+from harness.subjects.weights.reader import Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
     from harness.subjects.weights.header import ActivationKind, InputNorm
 
-__all__ = ["CONFIG", "WEIGHTS", "arrays", "read_header"]
+__all__ = ["READER"]
 
-CONFIG = "cfg.json"
-WEIGHTS = "sae_weights.safetensors"
+_CONFIG = "cfg.json"
+_WEIGHTS = "sae_weights.safetensors"
 
 _ARCHITECTURES: dict[str, ActivationKind] = {
     "standard": "relu",
@@ -38,7 +39,7 @@ def read_header(folder: Path) -> SourceHeader:
     Raises:
         FeatureSourceError: If the architecture or normalisation is one this reader does not know.
     """
-    path = folder / CONFIG
+    path = folder / _CONFIG
     config = _flatten(read_json(path))
     architecture = str(config.get("architecture", "standard"))
     if architecture not in _ARCHITECTURES:
@@ -52,7 +53,7 @@ def read_header(folder: Path) -> SourceHeader:
     norm, scale = _normalisation(config, path)
     return SourceHeader(
         format="saelens",
-        weights=folder / WEIGHTS,
+        weights=folder / _WEIGHTS,
         activation=activation,
         k=k,
         d_in=integer(config, "d_in", path),
@@ -77,13 +78,8 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     names |= {"b_enc": "b_mag", "b_gate": "b_gate"} if header.activation == "gated" else {"b_enc": "b_enc"}
     if header.activation == "jumprelu":
         names["threshold"] = "threshold"
-    missing = [theirs for theirs in names.values() if theirs not in tensors]
-    if missing:
-        message = f"lacks {', '.join(missing)} (it has {', '.join(sorted(tensors))})"
-        raise FeatureSourceError(message, where=str(header.weights))
-    found = {ours: tensors[theirs].float() for ours, theirs in names.items()}
-    if "W_skip" in tensors:
-        found["w_skip"] = tensors["W_skip"].float()
+    names["w_skip"] = "W_skip"
+    found = take(tensors, names, header, optional=["w_skip"])
     if header.activation == "gated":
         found["magnitude_scale"] = _r_mag(tensors, header).exp()
     if (factor := tensors.get("scaling_factor")) is not None:
@@ -173,3 +169,14 @@ def _flag(config: Mapping[str, Any], key: str, *, default: bool, path: Path) -> 
 
 def _text(config: Mapping[str, Any], *keys: str) -> str | None:
     return next((str(config[key]) for key in keys if config.get(key)), None)
+
+
+READER = Reader(
+    name="saelens",
+    files=f"{_CONFIG} and {_WEIGHTS}",
+    kinds="SAEs and transcoders, with or without a skip connection: standard, gated, JumpReLU, TopK",
+    checked="files written and encoded by sae-lens 6.54.12",
+    fits=holds(_CONFIG, _WEIGHTS),
+    header=read_header,
+    arrays=arrays,
+)

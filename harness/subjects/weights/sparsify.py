@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer, read_json
+from harness.subjects.weights.reader import Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["CONFIG", "WEIGHTS", "arrays", "read_header"]
+__all__ = ["READER"]
 
-CONFIG = "cfg.json"
-WEIGHTS = "sae.safetensors"
+_CONFIG = "cfg.json"
+_WEIGHTS = "sae.safetensors"
 
-_NAMES = {"w_enc": "encoder.weight", "b_enc": "encoder.bias", "w_dec": "W_dec", "b_dec": "b_dec"}
+_NAMES = {"w_enc": "encoder.weight", "b_enc": "encoder.bias", "w_dec": "W_dec", "b_dec": "b_dec", "w_skip": "W_skip"}
 
 
 def read_header(folder: Path) -> SourceHeader:
@@ -27,7 +28,7 @@ def read_header(folder: Path) -> SourceHeader:
     Raises:
         FeatureSourceError: If the activation is unknown or k is missing.
     """
-    path = folder / CONFIG
+    path = folder / _CONFIG
     config = read_json(path)
     activation = config.get("activation", "topk")
     if activation not in {"topk", "groupmax"}:
@@ -41,7 +42,7 @@ def read_header(folder: Path) -> SourceHeader:
     module = folder.name
     return SourceHeader(
         format="sparsify",
-        weights=folder / WEIGHTS,
+        weights=folder / _WEIGHTS,
         activation="topk" if activation == "topk" else "groupmax",
         k=k,
         d_in=d_in,
@@ -59,12 +60,17 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    missing = [name for name in _NAMES.values() if name not in tensors]
-    if missing:
-        message = f"lacks {', '.join(missing)} (it has {', '.join(sorted(tensors))})"
-        raise FeatureSourceError(message, where=str(header.weights))
-    found = {ours: tensors[theirs].float() for ours, theirs in _NAMES.items()}
+    found = take(tensors, _NAMES, header, optional=["w_skip"])
     found["w_enc"] = found["w_enc"].T.contiguous()
-    if "W_skip" in tensors:
-        found["w_skip"] = tensors["W_skip"].float()
     return found
+
+
+READER = Reader(
+    name="sparsify",
+    files=f"{_CONFIG} and {_WEIGHTS}",
+    kinds="SAEs and transcoders, with or without a skip connection: TopK, GroupMax",
+    checked="files written and encoded by eai-sparsify",
+    fits=holds(_CONFIG, _WEIGHTS),
+    header=read_header,
+    arrays=arrays,
+)

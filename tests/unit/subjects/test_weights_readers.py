@@ -153,7 +153,7 @@ def test_an_unknown_folder_is_answered_with_what_was_found(tmp_path: Path) -> No
     (tmp_path / "weights.bin").touch()
     with pytest.raises(FeatureSourceError, match=r"found weights\.bin.*cfg\.json and sae\.safetensors"):
         read_header(tmp_path)
-    with pytest.raises(FeatureSourceError, match="this is a file"):
+    with pytest.raises(FeatureSourceError, match="a single file like this"):
         read_header(tmp_path / "weights.bin")
 
 

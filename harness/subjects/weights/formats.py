@@ -1,0 +1,19 @@
+"""Every format of weights the harness reads, in the order in which a folder is tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.subjects.weights import saelens, sparsify
+
+if TYPE_CHECKING:
+    from harness.subjects.weights.reader import Reader
+
+__all__ = ["READERS", "reader_named"]
+
+READERS: tuple[Reader, ...] = (saelens.READER, sparsify.READER)
+
+
+def reader_named(name: str) -> Reader:
+    """Return the reader called ``name``, which is one of ours."""
+    return next(reader for reader in READERS if reader.name == name)

@@ -1,0 +1,69 @@
+"""What a reader of one weight format is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import FeatureSourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    import torch
+
+    from harness.subjects.weights.header import SourceHeader
+
+__all__ = ["Reader", "holds", "take"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One format of weights: how to recognise it, what it says of itself, and its tensors in canonical form.
+
+    Attributes:
+        name: Its name in headers, identities and documentation.
+        files: The files it consists of, in words, for messages: ``cfg.json and sae_weights.safetensors``.
+        kinds: What it may hold, in words: ``SAEs``, ``SAEs and transcoders``.
+        checked: What its values were checked against, in words.
+        fits: Whether a folder or file is in this format, by names alone or a look into a small config.
+        header: What the format says of itself, without reading weights; raises FeatureSourceError.
+        arrays: From the tensors as stored to those of ``Dictionary`` (float32, canonical names and shapes, everything
+            folded in that can be); raises FeatureSourceError if one is missing.
+    """
+
+    name: str
+    files: str
+    kinds: str
+    checked: str
+    fits: Callable[[Path], bool]
+    header: Callable[[Path], SourceHeader]
+    arrays: Callable[[Mapping[str, torch.Tensor], SourceHeader], dict[str, torch.Tensor]]
+
+
+def holds(*names: str) -> Callable[[Path], bool]:
+    """Return a test whether a path is a folder that holds all these files."""
+    return lambda path: all((path / name).is_file() for name in names)
+
+
+def take(
+    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], header: SourceHeader, optional: Iterable[str] = ()
+) -> dict[str, torch.Tensor]:
+    """Return tensors in float32 under our names.
+
+    Args:
+        tensors: As stored.
+        names: Their name by ours.
+        header: Names the file in errors.
+        optional: Those of ours that may be missing.
+
+    Raises:
+        FeatureSourceError: If others are missing; the message lists what there is.
+    """
+    wanted = {ours: theirs for ours, theirs in names.items() if theirs in tensors or ours not in set(optional)}
+    missing = [theirs for theirs in wanted.values() if theirs not in tensors]
+    if missing:
+        message = f"lacks {', '.join(missing)} (it has {', '.join(sorted(tensors))})"
+        raise FeatureSourceError(message, where=str(header.weights))
+    return {ours: tensors[theirs].float() for ours, theirs in wanted.items()}
