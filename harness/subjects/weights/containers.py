@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
