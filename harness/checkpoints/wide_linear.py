@@ -40,13 +40,13 @@ _WIDE: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: WideLinear, Conv1D: 
 def widen_slow_products(model: nn.Module) -> None:
     """Have the linear layers of ``model`` compute in float32 where this processor has nothing for their own type.
 
-    Layers keep their names, weights and hooks. Layers of a model's own making, quantised ones for example, are left as
-    they are.
+    Layers keep their paths, weights and hooks. Layers of a model's own making, and those whose weights are no plain
+    tensors (quantised ones), are left as they are.
     """
     for module in model.modules():
         wide = _WIDE.get(type(module))
         weight = getattr(module, "weight", None)
-        if wide is not None and isinstance(weight, torch.Tensor) and _is_slow(weight):
+        if wide is not None and type(weight) is nn.Parameter and type(weight.data) is torch.Tensor and _is_slow(weight):
             module.__class__ = wide
 
 
@@ -55,8 +55,6 @@ def _is_slow(weight: torch.Tensor) -> bool:
     if weight.device.type != "cpu" or not onednn.is_available():
         return False
     # What torch itself asks before it hands a product to oneDNN rather than to its own loops.
-    if weight.dtype is torch.bfloat16:
-        return not torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
-    if weight.dtype is torch.float16:
-        return not torch.ops.mkldnn._is_mkldnn_fp16_supported()  # noqa: SLF001
-    return False
+    asked = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}.get(weight.dtype)
+    supported = None if asked is None else getattr(torch.ops.mkldnn, asked, None)
+    return supported is not None and not supported()

@@ -26,6 +26,7 @@ examples:
   harness run subject=sae subject.sae.model.path=M subject.sae.source=FOLDER features.n=32
   harness list scorers                                what is installed
   harness show scorer detection                       what it measures, its parameters, its chance level
+  harness features subject=demo_sae                   what a corpus shows of its features
   harness doctor judge=local                          what that judge can do, and how fast it is
   harness leaderboard show                            all finished runs, grouped by protocol
 
@@ -76,6 +77,10 @@ def _dispatch(arguments: list[str]) -> int:
         from harness.cli.doctor import doctor
 
         return doctor(parsed)
+    if verb == "features":
+        from harness.cli.features import features
+
+        return features(parsed)
     from harness.cli.leaderboard import leaderboard
 
     return leaderboard(parsed)
@@ -98,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cache(verbs)
     _add_leaderboard(verbs)
     _add_doctor(verbs)
+    _add_features(verbs)
     return parser
 
 
@@ -153,6 +159,28 @@ def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "overrides", nargs="*", metavar="GROUP=OPTION|KEY=VALUE", help="as for `harness run`: judge=local explainer=cot"
     )
+    _add_json(parser)
+    _add_disable(parser)
+
+
+def _add_features(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "features",
+        help="what a corpus shows of a subject's features, before anything is explained",
+        description="Density, largest value, tokens and places of every feature on the corpus, with what flags it: "
+        "dead, dense, single_token, prior_token, positional. The overrides are those of `harness run`; with features=... "
+        "only those features are looked at, and features.where='density > 1e-4 and not prior_token' chooses among them.",
+    )
+    parser.add_argument(
+        "overrides",
+        nargs="+",
+        metavar="GROUP=OPTION|KEY=VALUE",
+        help="as for `harness run`: subject=demo_sae corpus=demo",
+    )
+    parser.add_argument("--sort", default="density", metavar="FACT", help="largest first (default: density)")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="rows shown, 0 for all (default: 20)")
+    parser.add_argument("--neighbours", type=int, default=0, metavar="K", help="also the K nearest features of each")
+    parser.add_argument("--logits", type=int, default=0, metavar="K", help="also the K tokens each promotes most")
     _add_json(parser)
     _add_disable(parser)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ConfigError, UnknownNameError
 from harness.examples.checks import check_examples
 from harness.examples.select import SELECTIONS
+from harness.examples.where import Condition
 from harness.llm.checks import check_llm
 from harness.llm.diagnosis import Place
 
@@ -75,6 +76,12 @@ def _check_features(features: FeaturesConfig) -> None:
     if features.select not in SELECTIONS:
         raise UnknownNameError("selection", features.select, SELECTIONS, where="features.select")
     _at_least(vars(features), {"n": 1, "start": 0}, "features")
+    if features.strata is not None:
+        _at_least(vars(features), {"strata": 2}, "features")
+        if features.select != "sample":
+            raise ConfigError("strata are of a sample", where="features.strata", hint="features.select=sample")
+    if features.where is not None:
+        Condition(features.where)
     if features.stop is not None and features.stop <= features.start:
         raise ConfigError(
             f"the range ends at {features.stop}, before it starts ({features.start})", where="features.stop"

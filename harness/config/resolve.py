@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.config.checks import check_name, check_run
+from harness.config.feature_file import listed_features
 from harness.config.guard import refuse_targets
 from harness.config.parameters import OF_THE_HARNESS, parameters, said, unknown_key
 from harness.config.resolved import ResolvedPlugin, ResolvedRun
@@ -71,7 +72,7 @@ def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> Resolve
         corpus=corpus,
         corpus_tokens=tokens,
         examples=parameters(ExamplesConfig, _mapping(given, "examples"), "examples"),
-        features=parameters(FeaturesConfig, _mapping(given, "features"), "features"),
+        features=listed_features(parameters(FeaturesConfig, _mapping(given, "features"), "features")),
         explainer=explainer,
         explainer_llm=llm,
         set_name=set_name,

@@ -79,10 +79,13 @@ class ExamplesConfig:
 
 @dataclass
 class FeaturesConfig:
-    """Which features: ``select`` is ``sample`` (seeded), ``range``, ``list`` or ``all``.
+    """Which features: ``select`` is ``sample`` (seeded), ``range``, ``list``, ``file`` or ``all``.
 
     A sample walks a seeded permutation of all features until ``n`` usable ones are found; those passed over are
-    recorded with the reason.
+    recorded with the reason. With ``strata`` it takes them in turn from so many groups of the features that fire at
+    all, equal in number and ordered by density, so that rare and frequent ones are there alike. ``path`` is the file of
+    ``file``: numbers one a line or as a JSON list; what counts afterwards is its content. ``where`` is a condition on
+    feature facts (``density > 1e-4 and not prior_token``); features that do not meet it are passed over.
     """
 
     select: str = "sample"
@@ -91,6 +94,9 @@ class FeaturesConfig:
     start: int = 0
     stop: int | None = None
     ids: list[int] = field(default_factory=list)
+    path: str | None = None
+    strata: int | None = None
+    where: str | None = None
 
 
 @dataclass

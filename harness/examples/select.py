@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from harness.errors import ConfigError, ExampleError, FeatureSourceError, UnknownNameError
 from harness.examples.record import FeatureRecord, SkippedFeature
+from harness.examples.where import Condition
 from harness.seeding import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from harness.activations.facts import FeatureFacts
     from harness.config.schema import FeaturesConfig
 
-__all__ = ["SELECTIONS", "NoUsableFeatureError", "select_features"]
+__all__ = ["SELECTIONS", "NoUsableFeatureError", "candidates", "select_features"]
 
-SELECTIONS = ("all", "list", "range", "sample")
+SELECTIONS = ("all", "file", "list", "range", "sample")
 
 
 class Builder(Protocol):
@@ -47,7 +51,13 @@ class NoUsableFeatureError(ExampleError):
 
 
 def select_features(
-    config: FeaturesConfig, builder: Builder, n_features: int, subject: str
+    config: FeaturesConfig,
+    builder: Builder,
+    n_features: int,
+    subject: str,
+    *,
+    counts: np.ndarray | None = None,
+    facts: Callable[[int], FeatureFacts] | None = None,
 ) -> tuple[list[FeatureRecord], list[SkippedFeature]]:
     """Return the records of the features to use, and the features that were looked at and passed over.
 
@@ -55,19 +65,27 @@ def select_features(
     used does not depend on their numbering. The permutation depends on the seed and the number of features alone: two
     subjects with the same dictionary size sample the same features.
 
+    Args:
+        config: The selection.
+        builder: Builds records.
+        n_features: How many features there are.
+        subject: The subject's name, for messages.
+        counts: How often each feature fires, [n_features]; needed for strata.
+        facts: Returns the facts of a feature; needed for ``where``.
+
     Raises:
         ConfigError: If the selection is unknown, empty or contradictory.
         NoUsableFeatureError: If no feature is usable; the message counts the reasons.
         FeatureSourceError: If a feature does not exist; the message gives the valid ones.
     """
-    candidates, wanted = _candidates(config, n_features, subject)
-    built = (builder.build(feature) for feature in candidates)
+    looked_at, wanted = candidates(config, n_features, subject, counts)
+    condition = None if config.where is None else Condition(config.where)
     records: list[FeatureRecord] = []
     skipped: list[SkippedFeature] = []
-    while len(records) < wanted:
-        result = next(built, None)
-        if result is None:
+    for feature in looked_at:
+        if len(records) == wanted:
             break
+        result = _unfit(condition, feature, subject, facts) or builder.build(feature)
         if isinstance(result, FeatureRecord):
             records.append(result)
         else:
@@ -77,11 +95,32 @@ def select_features(
     return records, skipped
 
 
-def _candidates(config: FeaturesConfig, n_features: int, subject: str) -> tuple[Iterable[int], int]:
-    """Return the features to look at, in order, and how many usable ones are enough."""
+def _unfit(
+    condition: Condition | None, feature: int, subject: str, facts: Callable[[int], FeatureFacts] | None
+) -> SkippedFeature | None:
+    """Return the feature as passed over, if it does not meet the condition."""
+    if condition is None or facts is None:
+        return None
+    found = facts(feature)
+    if condition.holds(found):
+        return None
+    return SkippedFeature(subject, feature, "where", f"{condition.detail(found)}; wanted {condition.text}")
+
+
+def candidates(
+    config: FeaturesConfig, n_features: int, subject: str, counts: np.ndarray | None = None
+) -> tuple[Iterable[int], int]:
+    """Return the features to look at, in order, and how many usable ones are enough; see ``select_features``.
+
+    Raises:
+        ConfigError: If the selection is unknown, empty or contradictory.
+        FeatureSourceError: If a feature does not exist; the message gives the valid ones.
+    """
     if config.select == "sample":
         if config.n < 1:
             raise ConfigError(f"must be at least 1, and is {config.n}", where="features.n")
+        if config.strata is not None and counts is not None:
+            return _stratified(counts, config.strata, config.seed), config.n
         return generator(config.seed, "features").permutation(n_features).tolist(), config.n
     if config.select == "all":
         return range(n_features), n_features
@@ -97,6 +136,21 @@ def _candidates(config: FeaturesConfig, n_features: int, subject: str) -> tuple[
                 f"there is no feature {feature}; the valid ones are 0 to {n_features - 1}", where=subject
             )
     return chosen, len(chosen)
+
+
+def _stratified(counts: np.ndarray, strata: int, seed: int) -> list[int]:
+    """Return the features that fire, one of each stratum in turn, in a seeded order within each.
+
+    Strata hold equal numbers of features (they differ by at most one), from those that fire least to those that fire
+    most; of equally frequent ones the lower number is in the lower stratum.
+    """
+    firing = np.flatnonzero(counts > 0)
+    by_density = firing[np.argsort(counts[firing], kind="stable")]
+    groups = [
+        generator(seed, "features", "stratum", number).permutation(group).tolist()
+        for number, group in enumerate(np.array_split(by_density, strata))
+    ]
+    return [feature for row in zip_longest(*groups) for feature in row if feature is not None]
 
 
 def _range(config: FeaturesConfig, n_features: int) -> range:

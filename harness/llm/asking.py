@@ -125,6 +125,8 @@ class Asking:
             with passing(door):
                 async with door.within(left_s):
                     reply = await call.attempt()
+                # Answered past the door, by connections that are not ours: billed all the same, so it counts.
+                await door.enter()
         except AttemptError as error:
             if door.turned_away is not None:
                 raise door.turned_away from None

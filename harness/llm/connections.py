@@ -6,6 +6,7 @@ Imports httpx and openai, which come with litellm: to be imported as late as lit
 from __future__ import annotations
 
 import importlib
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -81,7 +82,17 @@ async def open_connections(endpoint: Endpoint, api_key: str | None) -> Connectio
     limits = httpx.Limits(max_connections=endpoint.connections + 1, max_keepalive_connections=endpoint.connections)
     # A proxy from the environment cannot reach this machine's own loopback interface.
     loopback = urlsplit(endpoint.api_base or "").hostname in _LOOPBACK
-    http = GatedClient(limits=limits, timeout=endpoint.timeout_s, trust_env=not loopback)
+    handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
+    http = GatedClient(
+        limits=limits,
+        timeout=endpoint.timeout_s,
+        trust_env=not loopback,
+        follow_redirects=True,
+        # Certificates as litellm's users set them: SSL_VERIFY, SSL_CERT_FILE.
+        verify=handlers.get_ssl_configuration(),
+        # A load balancer's cookie would bind all connections to one of its servers.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
     if endpoint.api_base is None or endpoint.provider not in {_OPENAI, _HOSTED_VLLM}:
         return Connections(http, None, None)
     library: Any = openai  # which of httpx's branches its types name depends on its version; it takes either
@@ -92,13 +103,12 @@ async def open_connections(endpoint: Endpoint, api_key: str | None) -> Connectio
         timeout=endpoint.timeout_s,
         http_client=http,
     )
-    chat = client if endpoint.provider == _OPENAI else await _handler(http)
+    chat = client if endpoint.provider == _OPENAI else await _handler(handlers, http)
     return Connections(http, client, chat)
 
 
-async def _handler(http: httpx.AsyncClient) -> object:
+async def _handler(handlers: Any, http: httpx.AsyncClient) -> object:
     """Return litellm's own kind of client, with our pool in place of the one it opens."""
-    handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
     handler = handlers.AsyncHTTPHandler()
     opened, handler.client = handler.client, http
     await opened.aclose()

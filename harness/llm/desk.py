@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Desk", "Seat", "at_desk", "current_seat"]
+__all__ = ["Desk", "Seat", "at_desk", "current_seat", "note_sent"]
 
 T = TypeVar("T")
 
@@ -39,11 +39,15 @@ class Seat:
 
     Args:
         free: Held by the call that has it.
+
+    Attributes:
+        sent: Whether a request of the call came by our own connections.
     """
 
     def __init__(self, free: asyncio.Lock) -> None:
         self._free = free
         self._taken = False
+        self.sent = False
 
     async def take(self) -> None:
         """Return when it is this call's turn, in the order of asking; at once if the call has the seat already."""
@@ -78,3 +82,10 @@ async def at_desk(seat: Seat, work: Callable[[], Awaitable[T]]) -> T:
 def current_seat() -> Seat | None:
     """Return the seat of the call this task works on, if it has one."""
     return _CURRENT.get()
+
+
+def note_sent() -> None:
+    """Note that a request of this task's call comes by our own connections."""
+    seat = _CURRENT.get()
+    if seat is not None:
+        seat.sent = True

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FATAL", "RETRYABLE", "AttemptError", "Failure", "FailureKind", "brief", "kind_of_status"]
+__all__ = [
+    "FATAL",
+    "RETRYABLE",
+    "AttemptError",
+    "Failure",
+    "FailureKind",
+    "brief",
+    "kind_of_status",
+    "says_too_long",
+]
 
 _LIMIT = 200
 _QUOTA_WORDS = ("insufficient_quota", "exceeded your current quota", "billing", "credit balance")
 _MODEL_WORDS = ("model", "deployment")
+_CONTEXT_WORDS = ("context size", "context length", "context window")
 
 
 class FailureKind(StrEnum):
@@ -128,3 +138,9 @@ def kind_of_status(status: int, message: str) -> FailureKind:
     if status in known:
         return known[status]
     return FailureKind.OVERLOADED if status >= 500 else FailureKind.BAD_REQUEST  # noqa: PLR2004 -- HTTP
+
+
+def says_too_long(message: str) -> bool:
+    """Return whether an endpoint's words are about a prompt that does not fit into the model's context."""
+    said = message.lower()
+    return any(words in said for words in _CONTEXT_WORDS)

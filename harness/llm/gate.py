@@ -143,14 +143,25 @@ class Gate:
         self.judged(ticket, failure, tokens)
 
     def landed(self, ticket: Ticket, failure: Failure | None) -> None:
-        """Note that a request is off the wire, and what its reply's head says went wrong: its place is free."""
+        """Note that a request is off the wire, so that its place is free, and what its reply's head says went wrong.
+
+        Without a failure nothing is said of the endpoint yet.
+        """
         self._in_flight -= 1
-        self.heard(ticket, failure)
+        if failure is not None:
+            self._tell_pace(ticket, failure)
+        self._pump()
 
     def heard(self, ticket: Ticket, failure: Failure | None) -> None:
         """Note what a reply says about the endpoint, whatever becomes of the question; let through who may go now."""
         self._tell_pace(ticket, failure)
         self._pump()
+
+    def failed_unsent(self, failure: Failure, group: str) -> None:
+        """Note a question that failed before it was sent; ``group`` names the questions it was asked with."""
+        self._breaker.failed(failure, self._clock(), group)
+        if self._breaker.tripped is not None:
+            self._fail_all()
 
     def judged(self, ticket: Ticket, failure: Failure | None, tokens: int | None = None) -> None:
         """Note what became of a question whose request has landed, and its tokens where they are known."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.llm.context_length import context_in_table, server_context
 from harness.llm.credentials import secrets_to_hide
 from harness.llm.desk import Desk, at_desk
-from harness.llm.door import time_limit
+from harness.llm.door import enter_now, time_limit
 from harness.llm.failures import AttemptError, Failure, FailureKind
 from harness.llm.hosted import hosted_facts, wants_cache_marks
 from harness.llm.listing import list_models
@@ -98,6 +98,7 @@ class LitellmBackend:
         self._connections: Connections | None = None
         self._quiet: Callable[[str, Mapping[str, Any]], dict[str, Any]] | None = None
         self._desk = Desk()
+        self._bypassed = False
 
     @property
     def price(self) -> Price:
@@ -112,22 +113,25 @@ class LitellmBackend:
     @property
     def enters_late(self) -> bool:
         """Return whether requests go through the door of their call on our own connections."""
-        return self._connections is not None and self._connections.gated
+        return self._connections is not None and self._connections.gated and not self._bypassed
 
     async def start(self) -> None:
         """Import litellm (seconds; in a thread) and open the connection pool."""
-        if self._litellm is None:
-            self._api_key = self._read_key()
-            self._litellm = await asyncio.to_thread(load_litellm)
-            marks = _CACHE_MARKS.get(self._endpoint.prompt_cache)
-            if marks is None:
-                marks = wants_cache_marks(self._litellm, self._endpoint.model)
-            self._endpoint = replace(self._endpoint, wire=replace(self._endpoint.wire, prompt_cache=marks))
-            if self._price is None:
-                self._price = table_price(self._endpoint.model, self._litellm.model_cost)
-            self._quiet = quiet_calls()
-            self._connections = await self._connect()
-            await self._warm_up()
+        if self._litellm is not None:
+            return
+        self._api_key = self._read_key()
+        library = await asyncio.to_thread(load_litellm)
+        marks = _CACHE_MARKS.get(self._endpoint.prompt_cache)
+        if marks is None:
+            marks = wants_cache_marks(library, self._endpoint.model)
+        self._endpoint = replace(self._endpoint, wire=replace(self._endpoint.wire, prompt_cache=marks))
+        if self._price is None:
+            self._price = table_price(self._endpoint.model, library.model_cost)
+        self._quiet = quiet_calls()
+        # Both or neither: a start that is cut short is made again.
+        self._connections = await self._connect()
+        self._litellm = library
+        await self._warm_up()
 
     async def _warm_up(self) -> None:
         """Let litellm build at once what it builds with the first call: half a second in which no reply is read."""
@@ -186,8 +190,7 @@ class LitellmBackend:
     async def _complete(self, request: CompletionRequest, wire: WireFormat, seed: int | None) -> Reply:
         params = chat_params(request, wire, seed)
         call = {**self._common(), **params, **self._open.for_chat}
-        log = self._unlogged("acompletion", call)
-        body = await self._call(lambda: self._litellm.acompletion(**call, **log))
+        body = await self._call(lambda: self._litellm.acompletion(**self._unlogged("acompletion", call)))
         return parse_chat(body, short_answer=request.max_tokens == 1 or bool(request.choices))
 
     async def _prompt_logprobs(self, request: PromptLogprobsRequest, wire: WireFormat) -> Reply:
@@ -225,7 +228,7 @@ class LitellmBackend:
         return self._connections
 
     def _unlogged(self, kind: str, call: Mapping[str, Any]) -> dict[str, Any]:
-        return {} if self._quiet is None else self._quiet(kind, call)
+        return {**call, **({} if self._quiet is None else self._quiet(kind, call))}
 
     def _common(self) -> dict[str, Any]:
         endpoint = self._endpoint
@@ -235,11 +238,8 @@ class LitellmBackend:
         return common | {name: value for name, value in optional.items() if value is not None}
 
     async def _call(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Mapping[str, Any]:
-        seat = self._desk.seat() if self.enters_late else None
         try:
-            # litellm's own time limit is per read; this one is for the whole attempt.
-            async with time_limit(self._endpoint.timeout_s):
-                answer = await (call() if seat is None else at_desk(seat, call))
+            answer = await (self._at_desk(call) if self.enters_late else self._in_time(call))
         except TimeoutError:
             message = f"no answer within {self._endpoint.timeout_s:g} s"
             raise AttemptError(Failure(FailureKind.TIMEOUT, message)) from None
@@ -247,6 +247,25 @@ class LitellmBackend:
             raise AttemptError(classify(error, secrets=secrets_to_hide(self._api_key))) from None
         body = answer.model_dump()
         return body if isinstance(body, dict) else {}
+
+    async def _at_desk(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        seat = self._desk.seat()
+
+        async def work() -> Any:
+            if self._bypassed:
+                seat.give()
+                await enter_now()
+            return await self._in_time(call)
+
+        answer = await at_desk(seat, work)
+        # Some models litellm asks by other routes, on connections of its own. Such a call enters before it is made.
+        self._bypassed = self._bypassed or not seat.sent
+        return answer
+
+    async def _in_time(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        # litellm's own time limit is per read; this one is for the whole attempt.
+        async with time_limit(self._endpoint.timeout_s):
+            return await call()
 
 
 def load_litellm() -> Any:
@@ -267,8 +286,9 @@ def load_litellm() -> Any:
     # Replies of the wrong shape make pydantic warn on stderr; they are reported as failed attempts instead.
     warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
     if not known:
-        # Its million objects stay for good. Looking through them for garbage again and again holds everything up for a
-        # quarter of a second each time.
+        # litellm's objects, a million of them, stay for good. Looking through them for garbage again and again holds
+        # everything up for a quarter of a second each time. What else is there now is spared too; it is still freed
+        # when nothing refers to it.
         gc.collect()
         gc.freeze()
     return library

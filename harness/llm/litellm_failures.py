@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.llm.failures import Failure, FailureKind, brief, kind_of_status
+from harness.llm.failures import Failure, FailureKind, brief, kind_of_status, says_too_long
 from harness.llm.retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _HTTP = frozenset({"HTTPStatusError", "MaskedHTTPStatusError"})
 _POLICY_CODES = frozenset({"content_policy_violation", "content_filter"})
 _NO_PROVIDER = "LLM Provider NOT provided"
 _NO_KEY = ("Missing credentials", "api_key client option must be set", "API Key")
-_CONTEXT_WORDS = ("context size", "context length", "context window")
 _SAID_AFTER = "Exception - "
 
 
@@ -67,7 +66,7 @@ def _kind(error: BaseException, names: set[str], message: str, status: int | Non
     named = _BY_NAME.get(type(error).__name__)
     if named is not None:
         return named
-    context = status == 400 and any(words in message.lower() for words in _CONTEXT_WORDS)  # noqa: PLR2004 -- HTTP
+    context = status == 400 and says_too_long(message)  # noqa: PLR2004 -- HTTP
     rules = (
         (getattr(error, "code", None) in _POLICY_CODES, FailureKind.REFUSED),
         (bool(names & _UNREACHABLE), FailureKind.UNREACHABLE),

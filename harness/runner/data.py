@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
+from harness.activations.facts import FactReader
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, select_features
 from harness.subjects.logit_weights import top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.activations.corpus import TokenStore
+    from harness.activations.store import ActivationStore
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.examples.record import FeatureRecord, SkippedFeature
     from harness.progress import Progress
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import FeatureSource
 
-__all__ = ["ModelPool", "SubjectData", "prepare"]
+__all__ = ["ModelPool", "SubjectData", "opened", "prepare"]
 
 LOGIT_TOKENS = 10
 
@@ -75,21 +77,22 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
     """
     prepared: dict[str, SubjectData] = {}
     unusable: list[NoUsableFeatureError] = []
-    for subjects in _by_tokenizer(resolved).values():
-        tokens = _open_tokens(resolved, subjects[0], cache, progress)
-        requests = [
-            StoreRequest(subject.name, _subject_identity(subject, cache), partial(models.load, subject))
-            for subject in subjects
-        ]
-        stores = open_stores(requests, tokens, cache, resolved.execution.collect_batch_tokens, progress)
-        for subject in subjects:
-            store = stores[subject.name]
+    for tokens, stores in opened(resolved, cache, models, progress):
+        for name, store in stores.items():
+            subject = resolved.subjects[name]
             builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed)
             progress.say(f"{subject.name}: choosing features and building their records")
             records: Sequence[FeatureRecord] = ()
             skipped: Sequence[SkippedFeature]
             try:
-                records, skipped = select_features(resolved.features, builder, store.n_features, subject.name)
+                records, skipped = select_features(
+                    resolved.features,
+                    builder,
+                    store.n_features,
+                    subject.name,
+                    counts=store.counts(),
+                    facts=FactReader(tokens, store).facts,
+                )
             except NoUsableFeatureError as error:
                 progress.say(str(error))
                 unusable.append(error)
@@ -117,6 +120,25 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
     if len(unusable) == len(prepared):
         raise unusable[0]
     return {name: prepared[name] for name in resolved.subjects}
+
+
+def opened(
+    resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Progress
+) -> Iterator[tuple[TokenStore, dict[str, ActivationStore]]]:
+    """Yield the tokenised corpus of each subject model with the activation stores of its subjects, by name.
+
+    What the cache does not have is computed; all subjects of one model share one forward pass over the corpus.
+
+    Raises:
+        HarnessError: If something cannot be loaded.
+    """
+    for subjects in _by_tokenizer(resolved).values():
+        tokens = _open_tokens(resolved, subjects[0], cache, progress)
+        requests = [
+            StoreRequest(subject.name, _subject_identity(subject, cache), partial(models.load, subject))
+            for subject in subjects
+        ]
+        yield tokens, open_stores(requests, tokens, cache, resolved.execution.collect_batch_tokens, progress)
 
 
 def _by_tokenizer(resolved: ResolvedRun) -> dict[str, list[ResolvedPlugin]]:

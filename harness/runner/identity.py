@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.config.resolved import features_plain
 from harness.identity import fingerprint, plain
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def protocol_fields(
     return {
         "corpus": plain(corpus),
         "examples": plain(resolved.examples),
-        "features": plain(resolved.features),
+        "features": features_plain(resolved.features),
         "scorer": plugin_identity(scorer),
         "judge": plain(judge),
         "embedder": plain(embedder),

@@ -151,9 +151,9 @@ class Pipeline:
         self._journal.add_explanation(line)
         spending = self._resources.spending().get("explainer")
         self._explain_bars.done(_EXPLAINING, spending, failed=line.outcome != "ok")
-        if self._resolved.explainer_llm is not None:
-            failed = line.error or line.outcome if line.outcome == "error" else None
-            self._explainer_watch.saw((line.subject, line.feature), failed)
+        if self._resolved.explainer_llm is not None and line.outcome in {"ok", "error"}:
+            reason = None if line.outcome == "ok" else line.error or line.outcome
+            self._explainer_watch.saw((line.subject, line.feature), reason)
         self._explained(unit)
         if not self._unexplained.total():
             self._all_explained()

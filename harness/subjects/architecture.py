@@ -105,7 +105,7 @@ def input_rows(module: torch.nn.Module) -> torch.Tensor | None:
     if isinstance(module, torch.nn.Linear):
         return weight.detach().T
     # GPT-2's Conv1D is a linear map that stores its matrix the other way round.
-    return weight.detach() if type(module).__name__ == "Conv1D" else None
+    return weight.detach() if any(kind.__name__ == "Conv1D" for kind in type(module).__mro__) else None
 
 
 def width_at(model: torch.nn.Module, hookpoint: Hookpoint) -> int:

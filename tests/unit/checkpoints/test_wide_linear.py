@@ -9,6 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from harness.checkpoints import wide_linear
 from harness.checkpoints.wide_linear import WideConv1D, WideLinear, widen_slow_products
+from harness.subjects.architecture import input_rows
 
 
 class Own(nn.Linear):
@@ -67,3 +68,16 @@ def test_torch_says_what_the_processor_can(supported: bool, monkeypatch: pytest.
     widen_slow_products(exact)
     assert type(model["bias"]) is (nn.Linear if supported else WideLinear)
     assert type(exact["bias"]) is nn.Linear
+
+
+def test_gpt2_is_read_and_steered_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch, yes=True)
+    made: Any = Conv1D
+    layer = made(40, 24).to(torch.bfloat16)
+    before = input_rows(layer)
+    widen_slow_products(layer)
+    after = input_rows(layer)
+    assert before is not None
+    assert after is not None
+    assert torch.equal(before, after)
+    assert type(layer) is WideConv1D

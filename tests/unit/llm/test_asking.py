@@ -11,6 +11,7 @@ from harness.errors import BudgetError
 from harness.llm.asking import Asking, Call
 from harness.llm.backend import Reply
 from harness.llm.budget import Budget
+from harness.llm.door import current_door
 from harness.llm.estimator import TokenEstimator
 from harness.llm.failures import AttemptError, Failure, FailureKind
 from harness.llm.gate import BrokenCircuitError, Gate, GateSettings
@@ -84,6 +85,44 @@ async def test_an_outage_does_not_use_up_the_retries_of_a_question() -> None:
     assert script.asked == 8
     shared, outage = asking(policy=RetryPolicy(max_retries=4)), Script(*[ILL] * 9)
     assert await asyncio.gather(*(shared.ask(call(outage)) for _ in range(4))) == [YES] * 4
+
+
+async def test_an_outage_of_errors_does_not_use_up_the_retries_of_one_question_either() -> None:
+    script = Script(*[ILL] * 12, YES)
+    assert await asking(gate=Gate(GateSettings(ceiling=1)), policy=RetryPolicy(max_retries=6)).ask(call(script)) is YES
+    assert script.asked == 13
+
+
+async def test_what_was_answered_past_the_door_is_charged() -> None:
+    budget = Budget(tokens=200)
+    asks = asking(budget=budget, enters_late=lambda: True)
+    assert await asks.ask(call(Script())) is YES
+    assert (budget.spent.tokens, asks.gate.in_flight) == (41, 0)
+    with pytest.raises(BudgetError):
+        await asks.ask(call(Script()))
+
+
+async def test_a_backend_that_enters_late_is_turned_away_at_its_own_door() -> None:
+    asks = asking(budget=Budget(tokens=100), enters_late=lambda: True)
+    sent = False
+
+    async def library() -> Reply:
+        nonlocal sent
+        door = current_door()
+        assert door is not None
+        try:
+            await door.enter()
+        except BudgetError as error:
+            raise AttemptError(Failure(FailureKind.MALFORMED, "wrapped")) from error
+        sent = True
+        return YES
+
+    with pytest.raises(BudgetError):
+        await asks.ask(call(library))
+    assert (sent, asks.gate.in_flight) == (False, 0)
+    richer = asking(budget=Budget(tokens=1000), enters_late=lambda: True)
+    assert await richer.ask(call(library)) is YES
+    assert richer.budget.spent.tokens == 41
 
 
 async def test_a_hopeless_question_is_asked_once() -> None:

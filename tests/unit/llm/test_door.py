@@ -73,9 +73,10 @@ async def test_what_never_landed_leaves_its_place_when_it_ends_or_is_given_up() 
     Door(gate, 1, "a").abandon()
     Door(gate, 1, "a").ended(None)
     assert gate.in_flight == 0
+    assert doors[2].seconds >= 0.0
 
 
-async def test_a_second_request_of_one_attempt_waits_for_a_place_of_its_own() -> None:
+async def test_a_further_request_of_one_attempt_needs_no_leave_and_is_paid_for_once() -> None:
     gate, set_aside = gate_of(), 0
 
     async def count() -> None:
@@ -84,17 +85,56 @@ async def test_a_second_request_of_one_attempt_waits_for_a_place_of_its_own() ->
 
     door = Door(gate, 1, "a", set_aside=count)
     await door.enter()
-    door.landed(None)
-    other = Door(gate, 1, "b")
-    await other.enter()
-    again = asyncio.ensure_future(door.enter())
-    await asyncio.sleep(0)
-    assert not again.done()
-    other.ended(None)
-    await asyncio.wait_for(again, 1)
+    await asyncio.wait_for(door.enter(), 1)
     assert (gate.in_flight, set_aside) == (1, 1)
+    door.landed(None)
+    await asyncio.wait_for(door.enter(), 1)
+    door.landed(None)
     door.ended(None)
     assert gate.in_flight == 0
+
+
+async def test_what_the_endpoint_was_like_is_known_after_the_attempt_ended() -> None:
+    gate = gate_of(4)
+    for _ in range(5):
+        door = Door(gate, 1, "a")
+        await door.enter()
+        door.landed(ILL)
+        door.ended(ILL)
+        assert not door.stalled
+    door = Door(gate, 1, "a")
+    await door.enter()
+    door.landed(None)
+    door.ended(None)
+    assert door.stalled
+
+
+async def test_errors_that_only_bodies_tell_stall_an_endpoint_like_others() -> None:
+    gate = gate_of(8)
+    for _ in range(5):
+        door = Door(gate, 1, "a")
+        await door.enter()
+        door.landed(None)
+        door.ended(ILL)
+    assert gate.limit == 1
+
+
+async def test_a_bad_head_over_a_good_answer_counts_as_the_answer() -> None:
+    gate = gate_of(8)
+    for _ in range(20):
+        door = Door(gate, 1, "a")
+        await door.enter()
+        door.landed(ILL)
+        door.ended(Failure(FailureKind.CONTEXT, "too long", 500))
+    assert gate.limit == 8
+
+
+async def test_questions_that_fail_before_they_are_sent_open_the_circuit_like_others() -> None:
+    gate = gate_of()
+    for number in range(20):
+        Door(gate, 1, f"question {number}").ended(BAD)
+    with pytest.raises(BrokenCircuitError):
+        await gate.admit(1)
 
 
 async def test_who_is_turned_away_leaves_no_place_and_says_why() -> None:
@@ -115,6 +155,11 @@ async def test_who_is_turned_away_leaves_no_place_and_says_why() -> None:
     with pytest.raises(BrokenCircuitError):
         await late.enter()
     assert isinstance(late.turned_away, BrokenCircuitError)
+
+
+async def never_sent() -> None:
+    async with time_limit(0.05):
+        await asyncio.sleep(5)
 
 
 async def on_its_way(door: Door) -> None:
@@ -140,6 +185,8 @@ async def test_time_runs_only_while_a_request_is_on_its_way() -> None:
             await on_its_way(door)
     assert current_door() is None
     door.abandon()
+    with passing(Door(gate, 1, "c")), pytest.raises(TimeoutError):
+        await never_sent()
     with pytest.raises(TimeoutError):
         async with time_limit(0.01):
             await asyncio.sleep(5)

@@ -1,0 +1,137 @@
+"""The verb ``features``: what a corpus shows of a subject's features, before anything is explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.kinds import disabled_plugins
+from harness.cli.output import warn_of_broken, write, write_json, write_table
+from harness.cli.progress import terminal_progress
+from harness.errors import ConfigError, UnknownNameError
+from harness.materials import cache_root
+from harness.registry.catalogue import load_catalogue
+from harness.text import for_terminal
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from harness.activations.facts import FeatureFacts
+    from harness.runner.overview import Overview
+
+__all__ = ["features"]
+
+_UNSCORED = ("scorers=[]", "controls=[]")
+_TOKENS_SHOWN = 5
+_TOKEN_WIDTH = 16
+
+
+def features(arguments: argparse.Namespace) -> int:
+    """Show the features that the overrides choose; return the exit code.
+
+    Raises:
+        HarnessError: If the overrides describe no subjects, or something cannot be loaded.
+    """
+    catalogue = load_catalogue(disabled_plugins(arguments.plugins))
+    warn_of_broken(catalogue)
+    from harness.activations.facts import NUMBERS
+    from harness.config.compose import compose_run
+    from harness.config.resolve import resolve_run
+    from harness.runner.overview import Wanted, overview
+
+    if arguments.sort not in NUMBERS:
+        raise UnknownNameError("fact", arguments.sort, NUMBERS, where="--sort")
+    for option in ("top", "neighbours", "logits"):
+        if getattr(arguments, option) < 0:
+            raise ConfigError("must not be negative", where=f"--{option}")
+    # Nothing is scored here, so that no judge is needed.
+    resolved = resolve_run(compose_run([*arguments.overrides, *_UNSCORED], catalogue), catalogue)
+    chooses = any(override.partition("=")[0].lstrip("+~") in _CHOICES for override in arguments.overrides)
+    found = overview(
+        resolved,
+        cache_root(resolved.paths.cache),
+        terminal_progress(),
+        Wanted(arguments.neighbours, arguments.logits),
+        everything=not chooses,
+    )
+    if arguments.json:
+        write_json([each.plain() for each in found])
+        return 0
+    for place, each in enumerate(found):
+        if place:
+            write("")
+        _write_overview(each, arguments.sort, arguments.top)
+    return 0
+
+
+_CHOICES = frozenset(
+    {"features", "features.select", "features.n", "features.ids", "features.start", "features.stop"}
+) | {
+    "features.path",
+    "features.strata",
+    "features.seed",
+    "experiment",
+}
+"""Overrides that choose features; without one, all are looked at."""
+
+
+def _write_overview(found: Overview, sort: str, top: int) -> None:
+    flags = ", ".join(f"{count:,} {name}" for name, count in found.flagged.items() if count) or "none flagged"
+    write(f"{for_terminal(found.subject)}: {found.n_features:,} features on {found.n_tokens:,} tokens")
+    write(f"looked at {found.looked_at:,}: {flags}")
+    chosen = sorted(found.features, key=lambda facts: _sort_key(facts, sort))
+    shown = chosen[:top] if top else chosen
+    if not shown:
+        write("none of them meets the condition")
+        return
+    write("")
+    header = ("feature", "density", "max", "mean", "token", "previous", "position", "flags", "fires on")
+    write_table(header, [_row(facts, found) for facts in shown])
+    if len(shown) < len(chosen):
+        write(f"... and {len(chosen) - len(shown):,} more (--top 0 shows all, --json all there is to say)")
+
+
+def _sort_key(facts: FeatureFacts, sort: str) -> tuple[bool, float, int]:
+    """Largest first, those without a value last; of equal ones the lower number first."""
+    value = getattr(facts, sort)
+    sign = 1.0 if sort == "feature" else -1.0
+    return value is None, 0.0 if value is None else sign * float(value), facts.feature
+
+
+def _row(facts: FeatureFacts, found: Overview) -> tuple[str, ...]:
+    tokens = [_quoted(entry.text) for entry in facts.top_tokens[:_TOKENS_SHOWN]]
+    more = found.more.get(facts.feature, {})
+    parts = [" ".join(tokens)]
+    if more.get("promoted_tokens"):
+        parts.append("promotes " + " ".join(_quoted(text) for text in more["promoted_tokens"][:_TOKENS_SHOWN]))
+    if more.get("nearest_by_direction"):
+        parts.append(f"like {_numbers(more['nearest_by_direction'], 'cosine')}")
+    if more.get("nearest_by_tokens"):
+        parts.append(f"with {_numbers(more['nearest_by_tokens'], 'jaccard')}")
+    return (
+        str(facts.feature),
+        f"{facts.density:.2%}" if facts.density >= 1e-4 else f"{facts.density:.1e}",  # noqa: PLR2004 -- 0.01 %
+        _number(facts.max),
+        _number(facts.mean),
+        _share(facts.token_share),
+        _share(facts.previous_share),
+        _share(facts.positional_share),
+        " ".join(facts.flags),
+        "; ".join(part for part in parts if part),
+    )
+
+
+def _numbers(neighbours: Sequence[dict[str, Any]], measure: str) -> str:
+    return " ".join(f"{near['feature']} ({near[measure]:.2f})" for near in neighbours[:_TOKENS_SHOWN])
+
+
+def _quoted(text: str) -> str:
+    return repr(for_terminal(text, limit=_TOKEN_WIDTH))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
