@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["features"]
 
 _UNSCORED = ("scorers=[]", "controls=[]")
+_NOT_A_CHOICE = "features.where"
 _TOKENS_SHOWN = 5
 _TOKEN_WIDTH = 16
 
@@ -46,7 +47,7 @@ def features(arguments: argparse.Namespace) -> int:
             raise ConfigError("must not be negative", where=f"--{option}")
     # Nothing is scored here, so that no judge is needed.
     resolved = resolve_run(compose_run([*arguments.overrides, *_UNSCORED], catalogue), catalogue)
-    chooses = any(override.partition("=")[0].lstrip("+~") in _CHOICES for override in arguments.overrides)
+    chooses = any(_chooses(override) for override in arguments.overrides)
     found = overview(
         resolved,
         cache_root(resolved.paths.cache),
@@ -64,15 +65,10 @@ def features(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_CHOICES = frozenset(
-    {"features", "features.select", "features.n", "features.ids", "features.start", "features.stop"}
-) | {
-    "features.path",
-    "features.strata",
-    "features.seed",
-    "experiment",
-}
-"""Overrides that choose features; without one, all are looked at."""
+def _chooses(override: str) -> bool:
+    """Return whether an override says which features to look at; without one, all are looked at."""
+    key = override.partition("=")[0].lstrip("+~")
+    return key in {"features", "experiment"} or (key.startswith("features.") and key != _NOT_A_CHOICE)
 
 
 def _write_overview(found: Overview, sort: str, top: int) -> None:

@@ -6,18 +6,21 @@ import argparse
 import os
 import sys
 import traceback
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness._version import __version__
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
 _DEFECT = 1
+# A verb is a module of this room with a function of its name, but for one whose name is taken.
+_FUNCTIONS = {"list": "list_things"}
 
 _EPILOG = """\
 examples:
@@ -60,30 +63,10 @@ def _dispatch(arguments: list[str]) -> int:
 
         return run(arguments[1:])
     parsed = build_parser().parse_args(arguments)
-    verb = parsed.verb
-    if verb == "list":
-        from harness.cli.list import list_things
-
-        return list_things(parsed)
-    if verb == "show":
-        from harness.cli.show import show
-
-        return show(parsed)
-    if verb == "cache":
-        from harness.cli.cache import cache
-
-        return cache(parsed)
-    if verb == "doctor":
-        from harness.cli.doctor import doctor
-
-        return doctor(parsed)
-    if verb == "features":
-        from harness.cli.features import features
-
-        return features(parsed)
-    from harness.cli.leaderboard import leaderboard
-
-    return leaderboard(parsed)
+    function: Callable[[argparse.Namespace], int] = getattr(
+        import_module(f"harness.cli.{parsed.verb}"), _FUNCTIONS.get(parsed.verb, parsed.verb)
+    )
+    return function(parsed)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -167,9 +150,10 @@ def _add_features(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = verbs.add_parser(
         "features",
         help="what a corpus shows of a subject's features, before anything is explained",
-        description="Density, largest value, tokens and places of every feature on the corpus, with what flags it: "
-        "dead, dense, single_token, prior_token, positional. The overrides are those of `harness run`; with features=... "
-        "only those features are looked at, and features.where='density > 1e-4 and not prior_token' chooses among them.",
+        description="Density, largest value, tokens and places of every feature on the corpus, and what flags it: "
+        "dead, dense, single_token, prior_token, positional. The overrides are those of `harness run`: with "
+        "features=... only those features are looked at, and features.where='density > 1e-4 and not prior_token' "
+        "chooses among them.",
     )
     parser.add_argument(
         "overrides",

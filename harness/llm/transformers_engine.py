@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -146,6 +147,8 @@ class TransformersEngine:
         self._tokens = tokens
         self._store = KeyValueStore(kept_tokens)
         self._ends = _end_tokens(model, tokens)
+        # transformers renamed the argument in 5.24.
+        self._cache_argument = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
 
     @torch.inference_mode()
     def answer(self, jobs: Sequence[Job[Asked]]) -> list[Reply]:
@@ -220,7 +223,8 @@ class TransformersEngine:
         cache: Any = DynamicCache() if known is None else DynamicCache(known.layers)
         ids = torch.tensor([tokens[had:]], device=self._model.device)
         positions = torch.arange(had, len(tokens), device=self._model.device)[None]
-        self._model(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        kept = {self._cache_argument: cache}
+        self._model(input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=1, **kept)
         self._store.keep(KeyValues(tokens, _layers(cache, 0, len(tokens))))
         return len(tokens) - had
 
@@ -254,9 +258,9 @@ class TransformersEngine:
             input_ids=ids,
             attention_mask=None if bool(batch.mask.all()) else batch.mask,
             position_ids=positions,
-            past_key_values=batch.cache,
             use_cache=True,
             logits_to_keep=logits_to_keep,
+            **{self._cache_argument: batch.cache},
         ).logits
         return logits
 

@@ -27,6 +27,7 @@ HELPS = {
     "harness-cache": ("cache",),
     "harness-leaderboard": ("leaderboard",),
     "harness-doctor": ("doctor",),
+    "harness-features": ("features",),
 }
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from harness.activations.facts import FeatureFacts
 from harness.config.schema import FeaturesConfig
 from harness.errors import ConfigError, ExampleError, FeatureSourceError, UnknownNameError
 from harness.examples.record import ExampleSet, FeatureRecord, FeatureStatistics, SkippedFeature
-from harness.examples.select import select_features
+from harness.examples.select import candidates, select_features
 
 
 class EveryThird:
@@ -86,3 +88,34 @@ def test_unknown_selection() -> None:
 def test_no_usable_feature_counts_the_reasons() -> None:
     with pytest.raises(ExampleError, match=r"none of the 3 features .* \(2 dead, 1 too_few_windows\).*feature 1: why"):
         select(select="list", ids=[1, 2, 4])
+
+
+def facts(feature: int) -> FeatureFacts:
+    return FeatureFacts(feature, feature, feature / 1000, max=1.0)
+
+
+def test_a_condition_passes_over_what_does_not_meet_it_and_says_why() -> None:
+    config = FeaturesConfig(select="all", where="density > 0.05")
+    records, skipped = select_features(config, EveryThird(), 60, "s", facts=facts)
+    assert [record.feature for record in records] == [51, 54, 57]
+    assert [feature.feature for feature in skipped if feature.reason == "where"] == list(range(51))
+    assert skipped[7].detail == "density 0.007; wanted density > 0.05"
+
+
+def test_a_condition_that_nothing_meets_is_said_with_an_instance() -> None:
+    with pytest.raises(ExampleError, match=r"60 where\); feature \d+: density 0\.\d+; wanted density > 1"):
+        select_features(FeaturesConfig(where="density > 1"), EveryThird(), 60, "s", facts=facts)
+
+
+def test_strata_are_taken_in_turn_from_rare_to_frequent() -> None:
+    counts = np.array([0, *range(59, 0, -1)])
+    config = FeaturesConfig(n=8, strata=4)
+    looked_at, enough = candidates(config, 60, "s", counts)
+    order = list(looked_at)
+    assert (enough, sorted(order)) == (8, list(range(1, 60)))
+    bounds = [15, 30, 45, 59]
+    for place, feature in enumerate(order[:56]):
+        stratum = place % 4
+        assert (0 if stratum == 0 else bounds[stratum - 1]) < counts[feature] <= bounds[stratum]
+    assert list(candidates(config, 60, "s", counts)[0]) == order
+    assert list(candidates(FeaturesConfig(n=8, strata=4, seed=1), 60, "s", counts)[0]) != order
