@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.activations.cooccurrence import cooccurring
@@ -89,7 +89,7 @@ def test_every_flag_is_a_fact(written_tokens: Any, written_activations: Any) -> 
     assert all(isinstance(getattr(found, flag), bool) for flag in FLAGS)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     features=st.lists(st.sets(st.integers(0, 40), max_size=30), min_size=2, max_size=7),
     k=st.integers(1, 6),
