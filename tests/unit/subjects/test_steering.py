@@ -11,7 +11,7 @@ from harness.subjects.hooks import on_hookpoint
 from harness.subjects.mlp_neurons import MlpNeurons
 from harness.subjects.protocol import Hookpoint, InterventionMode
 from harness.subjects.sae import SparseAutoencoder
-from harness.subjects.steering import changed_values, changing
+from harness.subjects.steering import _first_tokens, changed_values, changing
 from harness.subjects.transcoder import Transcoder
 
 if TYPE_CHECKING:
@@ -176,6 +176,22 @@ def test_left_padding_and_the_token_after_it_are_left_alone(model: Any, tokens: 
     assert changed[0].tolist() == [False] * 4 + [True] * 3
     assert changed[1].tolist() == [False] + [True] * 6
     assert all((new != old).any(-1).all() for old, new in zip(before.seen[1:], after.seen[1:], strict=True))
+
+
+class Cache:
+    def get_seq_length(self) -> int:
+        return 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"past_key_values": Cache()}, {"cache": Cache()}, {"cache": None, "kwargs": {"past_key_values": Cache()}}],
+    ids=["before transformers 5.24", "since", "the old name given to the new ones"],
+)
+def test_a_decoding_step_is_told_from_a_first_token_whatever_the_cache_is_called(arguments: dict[str, Any]) -> None:
+    step = {"input_ids": torch.ones(2, 1), "attention_mask": None}
+    assert _first_tokens(step).tolist() == [[True], [True]]
+    assert _first_tokens(step | arguments).tolist() == [[False], [False]]
 
 
 def test_the_hidden_state_given_is_not_written_to(model: Any, tokens: torch.Tensor) -> None:
