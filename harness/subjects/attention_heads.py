@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import torch
-
 from harness.errors import FeatureSourceError, SubjectError
 from harness.subjects.architecture import input_rows, output_projection_path, text_config
 from harness.subjects.coordinates import Coordinates
@@ -18,6 +16,8 @@ from harness.subjects.signed import keep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import torch
 
     from harness.subjects.configs import AttentionHeadsConfig
     from harness.subjects.model import SubjectModel
@@ -74,7 +74,9 @@ class HeadNorms:
 
     def encode(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return every head's norm [..., n_features], float32."""
-        return hidden.float().unflatten(-1, (self.n_features, -1)).norm(dim=-1)
+        heads = hidden.float().reshape(*hidden.shape[:-1], self.n_features, self.d_in // self.n_features)
+        norms: torch.Tensor = heads.norm(dim=-1)
+        return norms
 
     def encode_features(self, hidden: torch.Tensor, features: Sequence[int]) -> torch.Tensor:
         """Return the norms [..., k] of ``features`` only.
@@ -103,7 +105,7 @@ class HeadNorms:
         mode: InterventionMode,  # noqa: ARG002
         strength: float,  # noqa: ARG002
     ) -> NoReturn:
-        """Refuse.
+        """Refuse: there is no one direction to steer along.
 
         Raises:
             FeatureSourceError: Always.

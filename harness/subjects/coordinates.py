@@ -92,7 +92,7 @@ class Coordinates:
     def intervene(
         self, model: torch.nn.Module, features: Sequence[int], mode: InterventionMode, strength: float
     ) -> AbstractContextManager[None]:
-        """Return a context in which the features have other values: their coordinates change, as ``signed_change`` says.
+        """Return a context in which the features have other values: their coordinates change (``signed_change``).
 
         Raises:
             FeatureSourceError: If a feature is out of range.

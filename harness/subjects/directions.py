@@ -34,10 +34,10 @@ class Directions:
     ``encode`` gives every direction's value ``f``: ``max(v, 0)``, ``max(-v, 0)`` or ``|v|``. ``encode_sparse`` keeps
     the ``top_k`` largest positive ones of each token, or those above ``threshold``, and counts the others.
 
-    What a direction writes is ``d = w / |w|^2``, along which its value grows by one: so an intervention on one feature
-    gives it exactly the value asked for, whatever the length of ``w``, and ABLATE of a direction without a bias projects
-    it out. Of several features at once each is moved as if alone, as everywhere: where their directions are not at
-    right angles, each also moves the others.
+    What a direction writes is ``d = w / |w|^2``, along which ``v`` grows by one: so an intervention on one feature
+    moves ``v`` exactly as far as it should, whatever the length of ``w``, and ABLATE under absolute polarity projects
+    a direction without a bias out. Of several features at once, each is moved as if alone, as in every source: where
+    their directions are not at right angles, each moves the others too.
 
     Attributes:
         weight: The directions, [n_features, d_in], float32.
@@ -105,9 +105,9 @@ class Directions:
         return keep(self.encode(hidden), self.top_k, self.threshold)
 
     def write_directions(self, features: Sequence[int]) -> torch.Tensor | None:
-        """Return what the features write to the residual stream, [k, d_model], or None if the place writes nothing there.
+        """Return what the features write to the residual stream, [k, d_model], or None if they do not.
 
-        It is ``w / |w|^2``, through whatever linear map lies between the place and the stream. A feature of negative
+        It is ``w / |w|^2`` through whatever linear map lies between the place and the stream. A feature of negative
         polarity writes the opposite.
 
         Raises:

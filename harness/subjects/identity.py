@@ -176,7 +176,8 @@ def _direction_file(source: str) -> Path:
     if path.is_file() and path.suffix in _DIRECTION_SUFFIXES:
         return path
     hint = "give a .safetensors file, or a .npy file written by numpy.save"
-    found = f"a {path.suffix or 'nameless'} file" if path.is_file() else "a folder"
+    kind = f"a {path.suffix} file" if path.suffix else "a file without an ending"
+    found = kind if path.is_file() else "a folder"
     raise FeatureSourceError(f"is {found}, and directions are not read from one", where=source, hint=hint)
 
 

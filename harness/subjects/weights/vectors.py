@@ -21,6 +21,7 @@ BIAS = "bias"
 """Name of the tensor that holds the biases in a safetensors file of directions."""
 
 _MATRIX = 2
+_NPY_MAGIC = b"\x93NUMPY"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,22 +123,23 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _read_npy(path: Path) -> torch.Tensor:
+    hint = "save the array of directions with numpy.save"
     try:
+        with path.open("rb") as stream:
+            # NumPy would take anything else for a pickle or an archive.
+            if stream.read(len(_NPY_MAGIC)) != _NPY_MAGIC:
+                raise FeatureSourceError("is no NumPy array, whatever its name says", where=str(path), hint=hint)
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        if "allow_pickle" in reason or "pickled" in reason:
+        if "allow_pickle" in reason:
             hint = "save it again as numbers: numpy.save('x.npy', numpy.asarray(directions, dtype='float32'))"
             raise FeatureSourceError("holds Python objects, and is not read", where=str(path), hint=hint) from error
         raise FeatureSourceError(f"not readable as a NumPy array: {reason}", where=str(path)) from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        hint = "save the one array of directions with numpy.save"
-        raise FeatureSourceError("is a NumPy archive, not an array", where=str(path), hint=hint)
     if array.dtype.kind not in "fiu":
         raise FeatureSourceError(f"the array is of type {array.dtype}, not of real numbers", where=str(path))
     # Values beyond float32 become infinite, and are refused as such with their place.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32).reshape(array.shape))
 
 
