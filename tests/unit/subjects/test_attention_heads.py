@@ -162,7 +162,9 @@ def test_negative_dimensions_write_the_opposite(subject: SubjectModel) -> None:
     positive = build(AttentionHeadsConfig(layer=1), subject)
     negative = build(AttentionHeadsConfig(layer=1, polarity="negative"), subject)
     assert isinstance(positive, HeadDimensions)
-    assert torch.equal(negative.write_directions([2, 9]), -positive.rows[[2, 9]])
+    written = negative.write_directions([2, 9])
+    assert written is not None
+    assert torch.equal(written, -positive.rows[[2, 9]])
 
 
 def test_the_identity_is_known_before_and_tells_values_apart(subject: SubjectModel) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.subjects.protocol import InterventionMode
@@ -43,6 +43,7 @@ def test_the_new_signed_values(polarity: str, mode: str, expected: list[float]) 
     assert (values + signed_change(values, polarity, InterventionMode(mode), 2.0)).tolist() == expected
 
 
+@settings(deadline=None)
 @given(values=VALUES, polarity=st.sampled_from(POLARITIES), strength=st.floats(0, 4, width=32))
 def test_the_feature_becomes_what_the_mode_says(values: torch.Tensor, polarity: str, strength: float) -> None:
     old = by_polarity(values, polarity)
@@ -60,6 +61,7 @@ def test_the_feature_becomes_what_the_mode_says(values: torch.Tensor, polarity: 
     torch.testing.assert_close(new[active], old[active] + strength, atol=1e-5, rtol=1e-5)
 
 
+@settings(deadline=None)
 @given(
     features=st.lists(st.lists(st.floats(0, 4, width=32), min_size=3, max_size=3), min_size=1, max_size=5),
     kept=st.one_of(st.tuples(st.integers(1, 5), st.none()), st.tuples(st.none(), st.floats(0, 3, width=32))),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.torch import save_file
@@ -70,6 +70,7 @@ def test_biases_in_the_same_file_or_in_one_of_their_own(tmp_path: Path) -> None:
     assert (with_vectors.weight.tolist(), with_vectors.bias.tolist()) == ([[0.0, 1.0], [1.0, 0.0]], [7.0, 8.0])
 
 
+@settings(deadline=None)
 @given(
     rows=hnp.arrays(
         "float32", hnp.array_shapes(min_dims=2, max_dims=2, max_side=5), elements=st.floats(-9, 9, width=32)
@@ -171,6 +172,7 @@ def test_files_that_are_something_else(name: str, content: bytes, message: str, 
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(share=st.floats(0, 0.99), data=st.booleans())
 def test_torn_files_are_said_to_be_so(share: float, data: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("torn")
