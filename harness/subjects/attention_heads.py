@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from harness.errors import FeatureSourceError, SubjectError
+from harness.errors import ConfigError, FeatureSourceError, SubjectError
 from harness.subjects.architecture import input_rows, output_projection_path, text_config
 from harness.subjects.coordinates import Coordinates
 from harness.subjects.dictionary import check_features
@@ -121,7 +121,8 @@ def build(config: AttentionHeadsConfig, model: SubjectModel) -> HeadDimensions |
     """Return the heads of ``config`` on ``model``.
 
     Raises:
-        ConfigError: If not exactly one of ``top_k`` and ``threshold`` is set, or a value makes no sense.
+        ConfigError: If not exactly one of ``top_k`` and ``threshold`` is set, a value makes no sense, or ``top_k``
+            would keep the norm of every head at every token.
         SubjectError: If there is no such layer, or its attention has no output projection or no equally wide heads.
     """
     identity = attention_heads_identity(config)
@@ -137,4 +138,8 @@ def build(config: AttentionHeadsConfig, model: SubjectModel) -> HeadDimensions |
     if not isinstance(n_heads, int) or len(rows) % n_heads:
         message = f"{hookpoint} has width {len(rows)}, which is not that of {n_heads} equal heads"
         raise SubjectError(message, hint="take single dimensions of the heads: value=dimension")
+    if config.top_k is not None and config.top_k >= n_heads:
+        # A feature that is active everywhere has no other windows to be told from.
+        message = f"top_k is {config.top_k}, and with {n_heads} heads every one would count as active at every token"
+        raise ConfigError(message, where="attention_heads", hint=f"top_k={max(1, n_heads // 4)}, or a threshold")
     return HeadNorms(hookpoint, n_heads, len(rows), identity, config.top_k, config.threshold)

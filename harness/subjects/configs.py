@@ -78,7 +78,7 @@ class AttentionHeadsConfig:
         layer: Index of the block, from 0.
         value: ``dimension`` (a feature is one dimension of one head, ``head * d_head + dimension``; can be steered) or
             ``norm`` (a feature is the norm of one head's output; cannot be steered).
-        top_k: Keep the k largest active features of each token.
+        top_k: Keep the k largest active features of each token; of norms, which are all active, fewer than there are.
         threshold: Keep every feature whose value is above this.
         polarity: ``positive`` (the feature is ``max(value, 0)``), ``negative`` (``max(-value, 0)``) or ``absolute``;
             a norm is ``positive``.
@@ -96,7 +96,8 @@ class AttentionHeadsConfig:
 class DirectionsConfig:
     """Directions, such as probes or steering vectors; a feature's value is ``x . direction + bias``.
 
-    Exactly one of ``top_k`` and ``threshold`` says which active values are kept; the others are counted.
+    Exactly one of ``top_k`` and ``threshold`` says which active values are kept; the others are counted. A direction is
+    positive at about half of all tokens, so that it takes a threshold to make active mean something: it has no default.
 
     Attributes:
         model: The subject model.
@@ -106,7 +107,7 @@ class DirectionsConfig:
         bias: A file with the biases [n] alone; None takes those in ``source``, or else none.
         normalise: Divide every direction and its bias by the direction's norm, so that a value is a distance.
         top_k: Keep the k largest active features of each token.
-        threshold: Keep every feature whose value is above this.
+        threshold: Keep every feature whose value is above this; null where ``top_k`` is set.
         polarity: ``positive`` (the feature is ``max(value, 0)``), ``negative`` (``max(-value, 0)``) or ``absolute``.
     """
 
@@ -116,5 +117,5 @@ class DirectionsConfig:
     bias: str | None = None
     normalise: bool = False
     top_k: int | None = None
-    threshold: float | None = 0.0
+    threshold: float | None = MISSING
     polarity: str = "positive"

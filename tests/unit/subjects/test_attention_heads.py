@@ -139,7 +139,7 @@ def test_a_norm_by_hand() -> None:
 
 
 def test_a_norm_writes_nothing_and_cannot_be_steered(subject: SubjectModel) -> None:
-    source = build(AttentionHeadsConfig(layer=1, value="norm"), subject).to(subject.device)
+    source = build(AttentionHeadsConfig(layer=1, value="norm", top_k=1), subject).to(subject.device)
     assert source.write_directions([0, 1]) is None
     with pytest.raises(
         FeatureSourceError, match=r"norm of a head's output .* cannot be steered\. Try: .*value=dimension"
@@ -151,7 +151,7 @@ def test_a_norm_writes_nothing_and_cannot_be_steered(subject: SubjectModel) -> N
 
 @pytest.mark.parametrize("value", ["dimension", "norm"])
 def test_a_head_out_of_range_is_refused(value: str, subject: SubjectModel) -> None:
-    source = build(AttentionHeadsConfig(layer=1, value=value), subject)
+    source = build(AttentionHeadsConfig(layer=1, value=value, top_k=1), subject)
     with pytest.raises(FeatureSourceError, match="no feature 99"):
         source.encode_features(torch.zeros(1, 16), [99])
     with pytest.raises(FeatureSourceError, match="no feature 99"):
@@ -170,7 +170,7 @@ def test_negative_dimensions_write_the_opposite(subject: SubjectModel) -> None:
 def test_the_identity_is_known_before_and_tells_values_apart(subject: SubjectModel) -> None:
     configs = [
         AttentionHeadsConfig(layer=1),
-        AttentionHeadsConfig(layer=1, value="norm"),
+        AttentionHeadsConfig(layer=1, value="norm", top_k=1),
         AttentionHeadsConfig(layer=2),
         AttentionHeadsConfig(layer=1, polarity="absolute"),
         AttentionHeadsConfig(layer=1, top_k=None, threshold=0.5),
@@ -187,6 +187,12 @@ def test_the_identity_is_known_before_and_tells_values_apart(subject: SubjectMod
         (AttentionHeadsConfig(layer=1, top_k=0), ConfigError, "keeps nothing"),
         (AttentionHeadsConfig(layer=1, value="norms"), UnknownNameError, "did you mean norm"),
         (AttentionHeadsConfig(layer=1, value="norm", polarity="negative"), ConfigError, "a norm is never negative"),
+        (
+            AttentionHeadsConfig(layer=1, value="norm"),
+            ConfigError,
+            "top_k is 32, and with 2 heads every one would count",
+        ),
+        (AttentionHeadsConfig(layer=1, value="norm", top_k=2), ConfigError, "top_k=1, or a threshold"),
         (AttentionHeadsConfig(layer=9), SubjectError, "no layer 9: they run from 0 to 2"),
     ],
 )

@@ -28,6 +28,10 @@ PLACE = "model.layers.1.output"
 FAMILIES = ["llama", "gemma2", "qwen3", "gpt2", "neox"]
 
 
+def directions_config(**options: Any) -> DirectionsConfig:
+    return DirectionsConfig(**{"threshold": 0.0, **options})
+
+
 def rows(n: int = 3, width: int = 16) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(n, width)).astype(np.float32)
 
@@ -46,7 +50,7 @@ def by_hand(path: Path, subject: SubjectModel, **options: Any) -> Directions:
     """Directions (3, 4) and (0, -2) in the first two coordinates, with biases -1 and 10."""
     np.save(path / "two.npy", in_first_two((3, 4), (0, -2)))
     np.save(path / "bias.npy", np.asarray([-1.0, 10.0]))
-    config = DirectionsConfig(source=str(path / "two.npy"), hookpoint=PLACE, bias=str(path / "bias.npy"), **options)
+    config = directions_config(source=str(path / "two.npy"), hookpoint=PLACE, bias=str(path / "bias.npy"), **options)
     return build(config, subject)
 
 
@@ -113,7 +117,7 @@ def test_in_every_family(
     tokens: torch.Tensor,
 ) -> None:
     model = SubjectModel(make_model(family), tokenizer, {})
-    found = build(DirectionsConfig(source=source, hookpoint="blocks.1.hook_resid_post"), model)
+    found = build(directions_config(source=source, hookpoint="blocks.1.hook_resid_post"), model)
     assert isinstance(found, FeatureSource)
     assert (found.n_features, found.d_in, found.kind) == (3, 16, "directions")
     hidden = model.model(input_ids=tokens, output_hidden_states=True).hidden_states[2]
@@ -133,7 +137,7 @@ def test_a_direction_before_a_linear_map_is_written_through_it(
     linear = model.model.get_submodule(place.module)
     width = 24 if hook == "mlp.hook_post" or family == "qwen3" else 16
     np.save(tmp_path / "x.npy", rows(2, width))
-    found = build(DirectionsConfig(source=str(tmp_path / "x.npy"), hookpoint=str(place)), model)
+    found = build(directions_config(source=str(tmp_path / "x.npy"), hookpoint=str(place)), model)
     step = torch.from_numpy(rows(2, width) / (rows(2, width) ** 2).sum(-1, keepdims=True))
     written = found.write_directions([0, 1])
     assert written is not None
@@ -143,7 +147,7 @@ def test_a_direction_before_a_linear_map_is_written_through_it(
 def test_where_nothing_is_written_to_the_stream_there_is_no_direction_yet_steering(
     subject: SubjectModel, source: str, tokens: torch.Tensor
 ) -> None:
-    found = build(DirectionsConfig(source=source, hookpoint="model.layers.1.mlp.input"), subject)
+    found = build(directions_config(source=source, hookpoint="model.layers.1.mlp.input"), subject)
     assert found.write_directions([0]) is None
     assert found.to(subject.device).projection is None
     with found.intervene(subject.model, [0], InterventionMode.SET, 3.0):
@@ -197,7 +201,7 @@ def test_the_signed_value_moves_exactly_and_nothing_else_does(
 
 
 def test_ablating_both_sides_projects_a_direction_out(subject: SubjectModel, source: str, tokens: torch.Tensor) -> None:
-    found = build(DirectionsConfig(source=source, hookpoint=PLACE, polarity="absolute"), subject)
+    found = build(directions_config(source=source, hookpoint=PLACE, polarity="absolute"), subject)
     old = subject.hidden_states(tokens, None, [found.hookpoint])[found.hookpoint][:, 1:]
     with found.intervene(subject.model, [1], InterventionMode.ABLATE, 0.0):
         new = subject.hidden_states(tokens, None, [found.hookpoint])[found.hookpoint][:, 1:]
@@ -209,7 +213,7 @@ def test_all_files_that_hold_the_same_give_the_same(subject: SubjectModel, sourc
     one, named = tmp_path / "one.safetensors", tmp_path / "named.safetensors"
     save_file({"w": torch.from_numpy(rows())}, one)
     save_file({f"v{index}": torch.from_numpy(row.copy()) for index, row in enumerate(rows())}, named)
-    found = [build(DirectionsConfig(source=str(path), hookpoint=PLACE), subject) for path in (source, one, named)]
+    found = [build(directions_config(source=str(path), hookpoint=PLACE), subject) for path in (source, one, named)]
     assert all(torch.equal(one.weight, torch.from_numpy(rows())) for one in found)
 
 
@@ -220,21 +224,21 @@ def test_the_identity_is_known_before_and_holds_what_matters(
     np.save(tmp_path / "other.npy", rows() * 2)
     config: dict[str, Any] = {"source": source, "hookpoint": PLACE}
     configs = [
-        DirectionsConfig(**config),
-        DirectionsConfig(**config, normalise=True),
-        DirectionsConfig(**config, bias=str(tmp_path / "bias.npy")),
-        DirectionsConfig(**config, polarity="absolute"),
-        DirectionsConfig(**config, threshold=1.0),
-        DirectionsConfig(**config, threshold=None, top_k=2),
-        DirectionsConfig(source=source, hookpoint="model.layers.0.output"),
-        DirectionsConfig(source=str(tmp_path / "other.npy"), hookpoint=PLACE),
+        directions_config(**config),
+        directions_config(**config, normalise=True),
+        directions_config(**config, bias=str(tmp_path / "bias.npy")),
+        directions_config(**config, polarity="absolute"),
+        directions_config(**config, threshold=1.0),
+        directions_config(**config, threshold=None, top_k=2),
+        directions_config(source=source, hookpoint="model.layers.0.output"),
+        directions_config(source=str(tmp_path / "other.npy"), hookpoint=PLACE),
     ]
     identities = [directions_identity(one) for one in configs]
     assert [dict(build(one, subject).identity) for one in configs] == identities
     assert all(one not in identities[:index] for index, one in enumerate(identities))
     copy = tmp_path / "copy.npy"
     copy.write_bytes(Path(source).read_bytes())
-    assert directions_identity(DirectionsConfig(source=str(copy), hookpoint=PLACE)) == identities[0]
+    assert directions_identity(directions_config(source=str(copy), hookpoint=PLACE)) == identities[0]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +264,7 @@ def test_senseless_settings_are_refused(
     options: dict[str, Any], error: type[Exception], message: str, subject: SubjectModel, source: str
 ) -> None:
     with pytest.raises(error, match=message):
-        build(DirectionsConfig(**{"source": source, "hookpoint": PLACE, **options}), subject)
+        build(directions_config(**{"source": source, "hookpoint": PLACE, **options}), subject)
 
 
 @pytest.mark.parametrize("name", ["probe.pt", "probe.pkl", "probe.npz", "probe"])
@@ -272,15 +276,15 @@ def test_files_of_other_kinds_are_not_even_opened(
     options: dict[str, Any] = {"source": source, "hookpoint": PLACE} | {option: str(tmp_path / name)}
     kind = f"a .{name.partition('.')[2]} file" if "." in name else "a file without an ending"
     with pytest.raises(FeatureSourceError, match=rf"{name}: is {kind}, and .* Try: give a \.safetensors file, or"):
-        build(DirectionsConfig(**options), subject)
+        build(directions_config(**options), subject)
     with pytest.raises(FeatureSourceError, match="is a folder"):
-        directions_identity(DirectionsConfig(**(options | {option: str(tmp_path)})))
+        directions_identity(directions_config(**(options | {option: str(tmp_path)})))
 
 
 def test_a_matrix_the_other_way_round_is_said_to_be_so(subject: SubjectModel, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", rows().T)
     with pytest.raises(FeatureSourceError, match=r"width 3, but .*one direction per row, .*the other way round"):
-        build(DirectionsConfig(source=str(tmp_path / "x.npy"), hookpoint=PLACE), subject)
+        build(directions_config(source=str(tmp_path / "x.npy"), hookpoint=PLACE), subject)
 
 
 @pytest.mark.parametrize("tiny", [0.0, 1e-40])
@@ -290,7 +294,7 @@ def test_what_has_no_length_is_no_direction(
 ) -> None:
     vectors = {"fine": torch.ones(16), "nothing": torch.full((16,), tiny)}
     save_file(vectors, tmp_path / "x.safetensors")
-    config = DirectionsConfig(source=str(tmp_path / "x.safetensors"), hookpoint=PLACE, normalise=normalise)
+    config = directions_config(source=str(tmp_path / "x.safetensors"), hookpoint=PLACE, normalise=normalise)
     if normalise and tiny:
         assert build(config, subject).weight[1].norm() == pytest.approx(1)
         return
@@ -299,7 +303,7 @@ def test_what_has_no_length_is_no_direction(
 
 
 def test_features_out_of_range_are_refused(subject: SubjectModel, source: str) -> None:
-    found = build(DirectionsConfig(source=source, hookpoint=PLACE), subject)
+    found = build(directions_config(source=source, hookpoint=PLACE), subject)
     for ask in (
         lambda: found.encode_features(torch.zeros(1, 16), [3]),
         lambda: found.write_directions([3]),

@@ -32,7 +32,7 @@ def source_of(kind: str, model: SubjectModel, folder: Path) -> FeatureSource:
     if kind == "attention_heads":
         return attention_heads.build(AttentionHeadsConfig(layer=1), model)
     np.save(folder / "d.npy", np.random.default_rng(0).normal(size=(5, 16)))
-    config = DirectionsConfig(source=str(folder / "d.npy"), hookpoint="blocks.1.hook_resid_post")
+    config = DirectionsConfig(source=str(folder / "d.npy"), hookpoint="blocks.1.hook_resid_post", threshold=0.0)
     return directions.build(config, model)
 
 
