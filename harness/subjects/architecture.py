@@ -23,6 +23,7 @@ __all__ = [
     "mlp_output_path",
     "mlp_path",
     "output_projection_path",
+    "pre_activation_path",
     "residual_projection",
     "text_config",
     "width_at",
@@ -30,6 +31,16 @@ __all__ = [
 
 _MLP = ("mlp", "feed_forward", "ffn")
 _DOWN = ("down_proj", "c_proj", "dense_4h_to_h", "fc_out", "fc2", "w2")
+# The linear map into the activation function, by the name of the MLP's last one: a gate where there is one, else the
+# first map of a plain MLP. In pairs, since a name alone says too little (Qwen's first w1, beside c_proj, is no gate).
+_INTO_ACTIVATION = {
+    "down_proj": ("gate_proj", "up_proj"),
+    "c_proj": ("c_fc",),
+    "dense_4h_to_h": ("dense_h_to_4h",),
+    "fc_out": ("fc_in",),
+    "fc2": ("fc1",),
+    "w2": ("w1",),
+}
 _ATTENTION = ("self_attn", "attn", "attention", "self_attention")
 _ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
 _AFTER_MLP = "post_feedforward_layernorm"
@@ -92,6 +103,24 @@ def down_projection_path(model: torch.nn.Module, layer: int) -> str:
     return _child(model, block, (*names, "fc2"), "single down projection")
 
 
+def pre_activation_path(model: torch.nn.Module, layer: int) -> str:
+    """Return the module path of the linear map whose output the MLP's activation function is given.
+
+    Raises:
+        SubjectError: If there is none, as where gate and up projection are one map, or no down projection either.
+    """
+    parent, _, down = down_projection_path(model, layer).rpartition(".")
+    modules = dict(model.named_modules())
+    fused = any(f"{parent}.{name}" in modules for name in ("gate_up_proj", "up_gate_proj"))
+    for name in () if fused else _INTO_ACTIVATION[down]:
+        if f"{parent}.{name}" in modules:
+            return f"{parent}.{name}"
+    # Which half of a fused map is the gate is up to the model's code, and no module says it.
+    raise SubjectError(
+        f"'{parent}' has no linear map of its own before its activation function", hint="take value=post"
+    )
+
+
 def output_projection_path(model: torch.nn.Module, layer: int) -> str:
     """Return the module path of the attention's output projection."""
     return _child(model, attention_path(model, layer), _ATTENTION_OUT, "output projection")
@@ -104,8 +133,8 @@ def input_rows(module: torch.nn.Module) -> torch.Tensor | None:
         return None
     if isinstance(module, torch.nn.Linear):
         return weight.detach().T
-    # GPT-2's Conv1D is a linear map that stores its matrix the other way round.
-    return weight.detach() if any(kind.__name__ == "Conv1D" for kind in type(module).__mro__) else None
+    # GPT-2's Conv1D is a linear map that stores its matrix the other way round. It may be of a class derived from it.
+    return weight.detach() if any(base.__name__ == "Conv1D" for base in type(module).__mro__) else None
 
 
 def width_at(model: torch.nn.Module, hookpoint: Hookpoint) -> int:
@@ -131,6 +160,8 @@ def residual_projection(model: torch.nn.Module, hookpoint: Hookpoint) -> torch.T
         writes = rows is not None and rows.shape[1] == d_model and _adds(hookpoint.module)
         return rows.float() if rows is not None and writes else None
     norm = "norm" in type(module).__name__.lower()
+    if input_rows(module) is not None and not _adds(hookpoint.module):
+        return None  # such as queries, which may happen to be as wide as the stream
     if width_at(model, hookpoint) != d_model or (norm and not hookpoint.module.endswith(_AFTER_MLP)):
         return None
     return torch.eye(d_model)

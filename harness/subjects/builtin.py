@@ -31,4 +31,18 @@ SUBJECTS: tuple[SubjectSpec, ...] = (
         source_identity="harness.subjects.identity:mlp_neurons_identity",
         citation="Paulo et al. 2024, Automatically Interpreting Millions of Features in LLMs (neuron baseline)",
     ),
+    SubjectSpec(
+        name="attention_heads",
+        summary="Outputs of a layer's attention heads: single dimensions, or one norm per head.",
+        factory="harness.subjects.attention_heads:build",
+        config="harness.subjects.configs:AttentionHeadsConfig",
+        source_identity="harness.subjects.identity:attention_heads_identity",
+    ),
+    SubjectSpec(
+        name="directions",
+        summary="Directions such as probes or steering vectors, from a safetensors or NumPy file.",
+        factory="harness.subjects.directions:build",
+        config="harness.subjects.configs:DirectionsConfig",
+        source_identity="harness.subjects.identity:directions_identity",
+    ),
 )

@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 from harness.config.schema import ModelConfig
 
-__all__ = ["MlpNeuronsConfig", "SaeConfig", "TranscoderConfig"]
+__all__ = ["AttentionHeadsConfig", "DirectionsConfig", "MlpNeuronsConfig", "SaeConfig", "TranscoderConfig"]
 
 
 @dataclass
@@ -45,7 +45,7 @@ class TranscoderConfig:
 
 @dataclass
 class MlpNeuronsConfig:
-    """The neurons of one MLP layer; a neuron's value is the input of the down projection.
+    """The neurons of one MLP layer; a neuron's value is the input of the down projection, or its pre-activation.
 
     Exactly one of ``top_k`` and ``threshold`` says which active values are kept; the others are counted.
 
@@ -55,10 +55,67 @@ class MlpNeuronsConfig:
         top_k: Keep the k largest active neurons of each token.
         threshold: Keep every neuron whose value is above this.
         polarity: ``positive`` (the feature is ``max(value, 0)``), ``negative`` (``max(-value, 0)``) or ``absolute``.
+        value: ``post`` (the input of the down projection) or ``pre`` (what the activation function is given: the gate
+            projection's output, or that of the first linear map of a plain MLP).
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     layer: int = MISSING
     top_k: int | None = 32
     threshold: float | None = None
+    polarity: str = "positive"
+    value: str = "post"
+
+
+@dataclass
+class AttentionHeadsConfig:
+    """The outputs of one layer's attention heads, at the input of the output projection.
+
+    Exactly one of ``top_k`` and ``threshold`` says which active values are kept; the others are counted.
+
+    Attributes:
+        model: The subject model.
+        layer: Index of the block, from 0.
+        value: ``dimension`` (a feature is one dimension of one head, ``head * d_head + dimension``; can be steered) or
+            ``norm`` (a feature is the norm of one head's output; cannot be steered).
+        top_k: Keep the k largest active features of each token; of norms, which are all active, fewer than there are.
+        threshold: Keep every feature whose value is above this.
+        polarity: ``positive`` (the feature is ``max(value, 0)``), ``negative`` (``max(-value, 0)``) or ``absolute``;
+            a norm is ``positive``.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    layer: int = MISSING
+    value: str = "dimension"
+    top_k: int | None = 32
+    threshold: float | None = None
+    polarity: str = "positive"
+
+
+@dataclass
+class DirectionsConfig:
+    """Directions, such as probes or steering vectors; a feature's value is ``x . direction + bias``.
+
+    Exactly one of ``top_k`` and ``threshold`` says which active values are kept; the others are counted. A direction is
+    positive at about half of all tokens, so that it takes a threshold to make active mean something: it has no default.
+
+    Attributes:
+        model: The subject model.
+        source: A ``.npy`` file with a matrix [n, d] or a vector [d], or a ``.safetensors`` file with one such tensor or
+            several vectors, in order of name, and perhaps a tensor ``bias`` [n]: a path or ``wheel://...``.
+        hookpoint: Where they are read, as in ``model.layers.14.output``.
+        bias: A file with the biases [n] alone; None takes those in ``source``, or else none.
+        normalise: Divide every direction and its bias by the direction's norm, so that a value is a distance.
+        top_k: Keep the k largest active features of each token.
+        threshold: Keep every feature whose value is above this; null where ``top_k`` is set.
+        polarity: ``positive`` (the feature is ``max(value, 0)``), ``negative`` (``max(-value, 0)``) or ``absolute``.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    source: str = MISSING
+    hookpoint: str = MISSING
+    bias: str | None = None
+    normalise: bool = False
+    top_k: int | None = None
+    threshold: float | None = MISSING
     polarity: str = "positive"

@@ -5,17 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, FeatureSourceError, UnknownNameError
-from harness.materials import cache_root, resolve
+from harness.materials import cache_root, path_digest, resolve
 from harness.materials.checkpoint import checkpoint_identity
 from harness.subjects.weights import read_header
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.config.schema import ModelConfig
-    from harness.subjects.configs import MlpNeuronsConfig, SaeConfig, TranscoderConfig
+    from harness.subjects.configs import (
+        AttentionHeadsConfig,
+        DirectionsConfig,
+        MlpNeuronsConfig,
+        SaeConfig,
+        TranscoderConfig,
+    )
     from harness.subjects.weights import SourceHeader
 
 __all__ = [
     "POLARITIES",
+    "attention_heads_identity",
+    "direction_files",
+    "directions_identity",
     "mlp_neurons_identity",
     "model_identity_of",
     "sae_header",
@@ -27,6 +38,10 @@ __all__ = [
 ]
 
 POLARITIES = ("positive", "negative", "absolute")
+
+_NEURON_VALUES = {"post": "input of the down projection", "pre": "input of the activation function"}
+_HEAD_VALUES = {"dimension": "input of the output projection", "norm": "norm of each head's output"}
+_DIRECTION_SUFFIXES = (".safetensors", ".npy")
 
 
 def model_identity_of(config: ModelConfig) -> dict[str, Any]:
@@ -105,17 +120,79 @@ def mlp_neurons_identity(config: MlpNeuronsConfig) -> dict[str, Any]:
     Raises:
         ConfigError: If not exactly one of ``top_k`` and ``threshold`` is set, or a value makes no sense.
     """
+    kept = _kept(config, "mlp_neurons")
+    if config.value not in _NEURON_VALUES:
+        raise UnknownNameError("value", config.value, _NEURON_VALUES, where="mlp_neurons")
+    return {"value": _NEURON_VALUES[config.value], "activation": "relu", "layer": config.layer, **kept}
+
+
+def attention_heads_identity(config: AttentionHeadsConfig) -> dict[str, Any]:
+    """Return what determines the kept values of a layer's attention heads, given the model.
+
+    Raises:
+        ConfigError: If not exactly one of ``top_k`` and ``threshold`` is set, or a value makes no sense.
+    """
+    kept = _kept(config, "attention_heads")
+    if config.value not in _HEAD_VALUES:
+        raise UnknownNameError("value", config.value, _HEAD_VALUES, where="attention_heads")
+    if config.value == "norm" and config.polarity != "positive":
+        message = f"polarity is {config.polarity}, and a norm is never negative"
+        raise ConfigError(message, where="attention_heads", hint="polarity=positive, or value=dimension")
+    return {"value": _HEAD_VALUES[config.value], "layer": config.layer, **kept}
+
+
+def directions_identity(config: DirectionsConfig) -> dict[str, Any]:
+    """Return what determines the kept values of directions, given the model.
+
+    Raises:
+        ConfigError: If not exactly one of ``top_k`` and ``threshold`` is set, or a value makes no sense.
+        FeatureSourceError: If a file is of no kind that directions are read from.
+        MaterialError: If there is no such file.
+    """
+    kept = _kept(config, "directions")
+    source, bias = direction_files(config)
+    return {
+        "value": "x . direction + bias",
+        "sha256": path_digest(source),
+        "bias": None if bias is None else path_digest(bias),
+        "normalise": config.normalise,
+        "hookpoint": config.hookpoint,
+        **kept,
+    }
+
+
+def direction_files(config: DirectionsConfig) -> tuple[Path, Path | None]:
+    """Return the file of the directions and, if there is one, that of their biases.
+
+    Raises:
+        FeatureSourceError: If one is of no kind that directions are read from.
+        MaterialError: If there is no such file.
+    """
+    return _direction_file(config.source), None if config.bias is None else _direction_file(config.bias)
+
+
+def _direction_file(source: str) -> Path:
+    path = resolve(source, cache=cache_root(None))
+    if path.is_file() and path.suffix in _DIRECTION_SUFFIXES:
+        return path
+    hint = "give a .safetensors file, or a .npy file written by numpy.save"
+    kind = f"a {path.suffix} file" if path.suffix else "a file without an ending"
+    found = kind if path.is_file() else "a folder"
+    raise FeatureSourceError(f"is {found}, and directions are not read from one", where=source, hint=hint)
+
+
+def _kept(config: AttentionHeadsConfig | DirectionsConfig | MlpNeuronsConfig, where: str) -> dict[str, Any]:
+    """Return which side of signed values is the feature and which are kept, checked."""
     if (config.top_k is None) == (config.threshold is None):
         hint = "set the other one to null: top_k=null threshold=0.1, or top_k=32 threshold=null"
-        raise ConfigError("set exactly one of top_k and threshold", where="mlp_neurons", hint=hint)
+        raise ConfigError("set exactly one of top_k and threshold", where=where, hint=hint)
     if config.top_k is not None and config.top_k < 1:
-        raise ConfigError(f"top_k is {config.top_k}, and keeps nothing", where="mlp_neurons")
-    if config.threshold is not None and config.threshold < 0:
-        raise ConfigError(f"threshold is {config.threshold}; it must not be negative", where="mlp_neurons")
+        raise ConfigError(f"top_k is {config.top_k}, and keeps nothing", where=where)
+    if config.threshold is not None and not config.threshold >= 0:
+        raise ConfigError(f"threshold is {config.threshold}; it must not be negative", where=where)
     if config.polarity not in POLARITIES:
-        raise UnknownNameError("polarity", config.polarity, POLARITIES, where="mlp_neurons")
-    kept = {"top_k": config.top_k, "threshold": config.threshold, "polarity": config.polarity}
-    return {"value": "input of the down projection", "activation": "relu", "layer": config.layer, **kept}
+        raise UnknownNameError("polarity", config.polarity, POLARITIES, where=where)
+    return {"top_k": config.top_k, "threshold": config.threshold, "polarity": config.polarity}
 
 
 def _header(source: str) -> SourceHeader:

@@ -112,13 +112,19 @@ def _first_tokens(arguments: dict[str, Any]) -> torch.Tensor:
     if not isinstance(inputs, torch.Tensor):
         raise SubjectError("a forward pass without input_ids or inputs_embeds cannot be steered")
     n_rows, n_tokens = inputs.shape[:2]
-    # Known by what it can do: transformers called the argument `past_key_values` until 5.23, and `cache` since.
-    cache: Any = next((value for value in arguments.values() if hasattr(value, "get_seq_length")), None)
     # Positions are counted from the start of the sequence: a decoding step of a cached generation begins late.
-    start = int(cache.get_seq_length()) if cache is not None else 0
+    start = next((int(cache.get_seq_length()) for cache in _caches(arguments)), 0)
     position = torch.arange(start, start + n_tokens, device=inputs.device).expand(n_rows, -1)
     attention = arguments.get("attention_mask")
     first = torch.zeros(n_rows, 1, dtype=torch.long, device=inputs.device)
     if isinstance(attention, torch.Tensor) and attention.ndim == 2:  # noqa: PLR2004  -- [B, T], not a prepared 4-D mask
         first = (attention != 0).long().argmax(dim=1, keepdim=True)
     return position <= first
+
+
+def _caches(arguments: dict[str, Any]) -> Iterator[Any]:
+    """Yield what knows how many tokens came before: ``past_key_values`` or ``cache``, as transformers' versions say."""
+    # Known by what it can do: under a name not looked for, every decoding step would pass for a row's first token.
+    for value in (*arguments.values(), *arguments.get("kwargs", {}).values()):
+        if hasattr(value, "get_seq_length"):
+            yield value

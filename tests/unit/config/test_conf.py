@@ -89,7 +89,7 @@ def test_an_option_sets_only_what_its_plugin_knows(group: str, name: str, conten
     assert set(content) - {"plugin", "defaults", "set_name", "llm"} <= known, name
 
 
-@pytest.mark.parametrize("name", ["sae", "transcoder", "mlp_neurons", "demo_sae", "demo_transcoder", "demo_neurons"])
+@pytest.mark.parametrize("name", [path.stem for path in FILES if path.parent.name == "subject"])
 def test_subjects_list_every_parameter_so_that_each_can_be_set(name: str, catalogue: Catalogue) -> None:
     (content,) = yaml.safe_load((conf_dir() / "subject" / f"{name}.yaml").read_text()).values()
     config = catalogue.get("subject", content["plugin"]).spec.resolve_config()

@@ -29,7 +29,7 @@ def reasons(catalogue: Catalogue, distribution: str) -> list[str]:
 def test_the_built_in_plugin_provides_every_kind_but_scorers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_PLUGINS", "")
     catalogue = load_catalogue()
-    assert catalogue.names("subjects") == ["mlp_neurons", "sae", "transcoder"]
+    assert catalogue.names("subjects") == ["attention_heads", "directions", "mlp_neurons", "sae", "transcoder"]
     assert catalogue.names("corpus") == ["huggingface", "jsonl", "text"]
     assert catalogue.names("explainers") == ["default", "imported", "top_tokens"]
     assert catalogue.names("controls") == ["empty", "shuffled", "top_tokens"]

@@ -17,6 +17,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from harness.subjects.model import SubjectModel
@@ -52,6 +54,11 @@ def gemma2() -> torch.nn.Module:
     return Gemma2ForCausalLM(Gemma2Config(**SIZES, num_key_value_heads=1, head_dim=8))
 
 
+def qwen3() -> torch.nn.Module:
+    # Its heads together are wider than the stream: 24 and 16.
+    return Qwen3ForCausalLM(Qwen3Config(**SIZES, num_key_value_heads=1, head_dim=12))
+
+
 def gpt2() -> torch.nn.Module:
     config = GPT2Config(
         vocab_size=VOCABULARY, n_embd=16, n_inner=24, n_layer=3, n_head=2, n_positions=64, bos_token_id=1,
@@ -60,7 +67,7 @@ def gpt2() -> torch.nn.Module:
     return GPT2LMHeadModel(config)
 
 
-FAMILIES = {"llama": llama, "neox": neox, "gemma2": gemma2, "gpt2": gpt2}
+FAMILIES = {"llama": llama, "neox": neox, "gemma2": gemma2, "gpt2": gpt2, "qwen3": qwen3}
 
 
 @pytest.fixture

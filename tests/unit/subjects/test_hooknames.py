@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
+from harness.checkpoints.wide_linear import WideConv1D, WideLinear
 from harness.errors import ConfigError, FeatureSourceError, SubjectError
-from harness.subjects.architecture import block_paths, residual_projection, width_at
+from harness.subjects.architecture import block_paths, input_rows, pre_activation_path, residual_projection, width_at
 from harness.subjects.hooknames import to_hookpoint
 from harness.subjects.protocol import Hookpoint
 
@@ -77,9 +79,67 @@ def test_widths(make_model: Callable[[str], Any]) -> None:
         ("model.layers.1.mlp.input", False),
         ("model.layers.1.input_layernorm.output", False),
         ("model.layers.1.mlp.gate_proj.input", False),
+        ("model.layers.1.self_attn.o_proj.output", True),
+        ("model.layers.1.self_attn.q_proj.output", False),  # as wide as the stream, and not added to it
+        ("model.embed_tokens.output", True),
     ],
 )
 def test_what_writes_to_the_residual_stream(place: str, writes: bool, make_model: Callable[[str], Any]) -> None:
     projection = residual_projection(make_model("llama"), Hookpoint.parse(place))
     assert (projection is not None) == writes
     assert projection is None or projection.shape[1] == 16
+
+
+@pytest.mark.parametrize(("family", "wide"), [("gpt2", WideConv1D), ("llama", WideLinear)])
+def test_linear_maps_stay_so_where_products_are_widened(
+    family: str, wide: type, make_model: Callable[[str], Any]
+) -> None:
+    model = make_model(family)
+    place = to_hookpoint("blocks.0.mlp.hook_post", model)
+    before = input_rows(model.get_submodule(place.module))
+    model.get_submodule(place.module).__class__ = wide
+    after = input_rows(model.get_submodule(place.module))
+    assert before is not None
+    assert after is not None
+    assert torch.equal(before, after)
+    assert width_at(model, place) == 24
+
+
+@pytest.mark.parametrize(
+    ("family", "path"),
+    [
+        ("llama", "model.layers.1.mlp.gate_proj"),
+        ("gemma2", "model.layers.1.mlp.gate_proj"),
+        ("qwen3", "model.layers.1.mlp.gate_proj"),
+        ("gpt2", "transformer.h.1.mlp.c_fc"),
+        ("neox", "gpt_neox.layers.1.mlp.dense_h_to_4h"),
+    ],
+)
+def test_what_the_activation_function_is_given(family: str, path: str, make_model: Callable[[str], Any]) -> None:
+    assert pre_activation_path(make_model(family), 1) == path
+
+
+@pytest.mark.parametrize(
+    ("children", "path"),
+    [
+        (("up_proj", "down_proj"), "up_proj"),  # Nemotron, MPT
+        (("w1", "w2", "w3"), "w1"),  # LFM2
+        (("fc1", "fc2"), "fc1"),  # Phi
+        (("fc_in", "fc_out"), "fc_in"),  # GPT-J
+        (("gate_up_proj", "down_proj"), None),  # Phi-3: one map for both
+        (("w1", "w2", "c_proj"), None),  # Qwen: w2 is the gate
+    ],
+)
+def test_the_first_map_is_known_by_the_last_one(
+    children: tuple[str, ...], path: str | None, make_model: Callable[[str], Any]
+) -> None:
+    model = make_model("llama")
+    mlp = torch.nn.Module()
+    for name in children:
+        mlp.add_module(name, torch.nn.Linear(2, 2))
+    model.model.layers[1].mlp = mlp
+    if path is not None:
+        assert pre_activation_path(model, 1) == f"model.layers.1.mlp.{path}"
+    else:
+        with pytest.raises(SubjectError, match=r"'model\.layers\.1\.mlp' has no linear map of its own.*value=post"):
+            pre_activation_path(model, 1)

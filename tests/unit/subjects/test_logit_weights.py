@@ -40,7 +40,9 @@ def test_the_direction_really_raises_its_tokens(
     # At the last layer the direct path is the whole path: a large push must make the token the most likely one.
     base: Any = subject.model.base_model
     norm = next(child for child in reversed(list(base.children())) if "norm" in type(child).__name__.lower())
-    push = source.write_directions([3])[0]
+    written = source.write_directions([3])
+    assert written is not None
+    push = written[0]
     if family in {"gpt2", "neox"}:
         push = push - push.mean()  # what a layer norm removes
     hf: Any = subject.model

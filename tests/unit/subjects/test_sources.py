@@ -90,9 +90,11 @@ def test_the_identity_is_known_before_and_holds_what_matters(subject: SubjectMod
 
 
 def test_the_builtin_kinds_resolve_and_their_configs_hold_a_model() -> None:
-    assert [spec.name for spec in SUBJECTS] == ["sae", "transcoder", "mlp_neurons"]
+    names = ["sae", "transcoder", "mlp_neurons", "attention_heads", "directions"]
+    assert [spec.name for spec in SUBJECTS] == names
     for spec in SUBJECTS:
         assert callable(spec.resolve_factory())
+        assert callable(spec.resolve_source_identity())
         config: Any = spec.resolve_config()
         assert "model" in {field.name for field in fields(config)}
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from harness.errors import FeatureSourceError, SubjectError
+from harness.subjects.attention_heads import HeadDimensions
 from harness.subjects.dictionary import Dictionary
+from harness.subjects.directions import Directions
 from harness.subjects.hooks import on_hookpoint
 from harness.subjects.mlp_neurons import MlpNeurons
 from harness.subjects.protocol import Hookpoint, InterventionMode
 from harness.subjects.sae import SparseAutoencoder
-from harness.subjects.steering import changed_values, changing
+from harness.subjects.steering import _first_tokens, changed_values, changing
 from harness.subjects.transcoder import Transcoder
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 RESIDUAL = Hookpoint("model.layers.1", "output")
 MLP_IN, MLP_OUT = Hookpoint("model.layers.1.mlp", "input"), Hookpoint("model.layers.1.mlp", "output")
 DOWN = Hookpoint("model.layers.1.mlp.down_proj", "input")
+HEADS, GATE = Hookpoint("model.layers.1.self_attn.o_proj", "input"), Hookpoint("model.layers.1.mlp.gate_proj", "output")
 STEPS = 5
+KINDS = ["sae", "transcoder", "mlp_neurons", "pre_activations", "attention_heads", "directions"]
 
 
 def dictionary() -> Dictionary:
@@ -32,13 +36,23 @@ def dictionary() -> Dictionary:
     return Dictionary(w_enc=w_enc, b_enc=b_enc, w_dec=w_dec, b_dec=torch.randn(16), activation="relu")
 
 
+def directions() -> Directions:
+    weight = torch.randn(8, 16, generator=torch.Generator().manual_seed(2))
+    written = weight / weight.square().sum(-1, keepdim=True)
+    return Directions(weight, torch.ones(8), written, RESIDUAL, {}, "positive", 8, None, torch.eye(16))
+
+
 def sources(model: Any) -> dict[str, tuple[FeatureSource, Hookpoint]]:
     """Each kind with the hookpoint at which its change must be seen."""
     rows = model.model.layers[1].mlp.down_proj.weight.T
+    heads = model.model.layers[1].self_attn.o_proj.weight.T
     return {
         "sae": (SparseAutoencoder.on_model(model, dictionary(), RESIDUAL, RESIDUAL, {}), RESIDUAL),
         "transcoder": (Transcoder.on_model(model, dictionary(), MLP_IN, MLP_OUT, {}), MLP_OUT),
         "mlp_neurons": (MlpNeurons(DOWN, rows, {}, "positive", 8, None), DOWN),
+        "pre_activations": (MlpNeurons(GATE, rows, {}, "positive", 8, None, linear=False), GATE),
+        "attention_heads": (HeadDimensions(HEADS, heads, {}, "positive", 8, None), HEADS),
+        "directions": (directions(), RESIDUAL),
     }
 
 
@@ -70,7 +84,7 @@ def generate(model: Any, tokens: torch.Tensor, *, use_cache: bool) -> torch.Tens
 
 
 @pytest.mark.parametrize("mode", [InterventionMode.ADD, InterventionMode.SET])
-@pytest.mark.parametrize("kind", ["sae", "transcoder", "mlp_neurons"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_decoding_step_is_changed_and_caching_changes_nothing(
     kind: str, mode: InterventionMode, model: Any, tokens: torch.Tensor
 ) -> None:
@@ -94,7 +108,7 @@ def test_every_decoding_step_is_changed_and_caching_changes_nothing(
     assert not torch.equal(cached, generate(model, tokens, use_cache=True))
 
 
-@pytest.mark.parametrize("kind", ["sae", "transcoder", "mlp_neurons"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_cached_changes_are_the_uncached_ones(kind: str, model: Any, tokens: torch.Tensor) -> None:
     source, place = sources(model)[kind]
     steps, whole = Recorder(), Recorder()
@@ -105,7 +119,7 @@ def test_the_cached_changes_are_the_uncached_ones(kind: str, model: Any, tokens:
     torch.testing.assert_close(torch.cat(steps.seen, dim=1), whole.seen[0], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["sae", "transcoder"])
+@pytest.mark.parametrize("kind", ["sae", "transcoder", "directions"])
 def test_the_error_term_is_kept(kind: str, model: Any, tokens: torch.Tensor) -> None:
     source, place = sources(model)[kind]
     before, after, read = Recorder(), Recorder(), Recorder()
@@ -117,7 +131,10 @@ def test_the_error_term_is_kept(kind: str, model: Any, tokens: torch.Tensor) -> 
     ):
         model(input_ids=tokens)
     values = source.encode_features(read.seen[0], [3])
-    expected = before.seen[0] + (4.0 - values) @ dictionary().w_dec[[3]]
+    if kind == "directions":  # SET moves the signed value, whichever side it was on
+        values = read.seen[0] @ directions().weight[[3]].T + 1.0
+    written = directions().written if kind == "directions" else dictionary().w_dec
+    expected = before.seen[0] + (4.0 - values) @ written[[3]]
     torch.testing.assert_close(after.seen[0][:, 1:], expected[:, 1:])
 
 
@@ -135,6 +152,7 @@ def test_an_ablated_latent_has_no_part_in_the_decoding(model: Any, tokens: torch
     torch.testing.assert_close(removed, expected)
 
 
+@pytest.mark.parametrize("kind", ["mlp_neurons", "pre_activations", "attention_heads"])
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
@@ -144,10 +162,14 @@ def test_an_ablated_latent_has_no_part_in_the_decoding(model: Any, tokens: torch
         (InterventionMode.ABLATE, lambda v: torch.where(v > 0, 0.0, v)),
     ],
 )
-def test_a_neurons_column_is_changed_and_no_other(
-    mode: InterventionMode, expected: Callable[[torch.Tensor], torch.Tensor], model: Any, tokens: torch.Tensor
+def test_a_coordinate_is_changed_and_no_other(
+    kind: str,
+    mode: InterventionMode,
+    expected: Callable[[torch.Tensor], torch.Tensor],
+    model: Any,
+    tokens: torch.Tensor,
 ) -> None:
-    source, place = sources(model)["mlp_neurons"]
+    source, place = sources(model)[kind]
     before, after = Recorder(), Recorder()
     with (
         on_hookpoint(model, place, before),
@@ -157,7 +179,7 @@ def test_a_neurons_column_is_changed_and_no_other(
         model(input_ids=tokens)
     old, new = before.seen[0][:, 1:], after.seen[0][:, 1:]
     torch.testing.assert_close(new[..., 7], expected(old[..., 7]))
-    others = [index for index in range(24) if index != 7]
+    others = [index for index in range(source.n_features) if index != 7]
     assert torch.equal(new[..., others], old[..., others])
 
 
@@ -176,6 +198,22 @@ def test_left_padding_and_the_token_after_it_are_left_alone(model: Any, tokens: 
     assert changed[0].tolist() == [False] * 4 + [True] * 3
     assert changed[1].tolist() == [False] + [True] * 6
     assert all((new != old).any(-1).all() for old, new in zip(before.seen[1:], after.seen[1:], strict=True))
+
+
+class Cache:
+    def get_seq_length(self) -> int:
+        return 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"past_key_values": Cache()}, {"cache": Cache()}, {"cache": None, "kwargs": {"past_key_values": Cache()}}],
+    ids=["before transformers 5.24", "since", "the old name given to the new ones"],
+)
+def test_a_decoding_step_is_told_from_a_first_token_whatever_the_cache_is_called(arguments: dict[str, Any]) -> None:
+    step = {"input_ids": torch.ones(2, 1), "attention_mask": None}
+    assert _first_tokens(step).tolist() == [[True], [True]]
+    assert _first_tokens(step | arguments).tolist() == [[False], [False]]
 
 
 def test_the_hidden_state_given_is_not_written_to(model: Any, tokens: torch.Tensor) -> None:
@@ -230,7 +268,7 @@ def test_no_features_change_nothing(model: Any, tokens: torch.Tensor) -> None:
             assert torch.equal(model(input_ids=tokens).logits, plain)
 
 
-@pytest.mark.parametrize("kind", ["sae", "transcoder", "mlp_neurons"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_feature_out_of_range_is_refused(kind: str, model: Any) -> None:
     with pytest.raises(FeatureSourceError, match="no feature 99"):
         sources(model)[kind][0].intervene(model, [99], InterventionMode.ADD, 1.0)
