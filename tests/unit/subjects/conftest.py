@@ -10,13 +10,21 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from harness.subjects.model import SubjectModel
@@ -52,6 +60,22 @@ def gemma2() -> torch.nn.Module:
     return Gemma2ForCausalLM(Gemma2Config(**SIZES, num_key_value_heads=1, head_dim=8))
 
 
+def gemma3() -> torch.nn.Module:
+    return Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, num_key_value_heads=1, head_dim=8))
+
+
+def qwen3() -> torch.nn.Module:
+    return Qwen3ForCausalLM(Qwen3Config(**SIZES, num_key_value_heads=1, head_dim=8))
+
+
+def phi() -> torch.nn.Module:
+    return PhiForCausalLM(PhiConfig(**SIZES, num_key_value_heads=1))
+
+
+def olmo2() -> torch.nn.Module:
+    return Olmo2ForCausalLM(Olmo2Config(**SIZES))
+
+
 def gpt2() -> torch.nn.Module:
     config = GPT2Config(
         vocab_size=VOCABULARY, n_embd=16, n_inner=24, n_layer=3, n_head=2, n_positions=64, bos_token_id=1,
@@ -60,7 +84,16 @@ def gpt2() -> torch.nn.Module:
     return GPT2LMHeadModel(config)
 
 
-FAMILIES = {"llama": llama, "neox": neox, "gemma2": gemma2, "gpt2": gpt2}
+FAMILIES = {
+    "llama": llama,
+    "neox": neox,
+    "gemma2": gemma2,
+    "gemma3": gemma3,
+    "qwen3": qwen3,
+    "phi": phi,
+    "olmo2": olmo2,
+    "gpt2": gpt2,
+}
 
 
 @pytest.fixture
