@@ -129,7 +129,9 @@ def _first_tokens(arguments: dict[str, Any]) -> torch.Tensor:
     if not isinstance(inputs, torch.Tensor):
         raise SubjectError("a forward pass without input_ids or inputs_embeds cannot be steered")
     n_rows, n_tokens = inputs.shape[:2]
-    cache = arguments.get("past_key_values")
+    # By what it can do: its argument is called past_key_values or cache, by the version of transformers.
+    given = [*arguments.values(), *arguments.get("kwargs", {}).values()]
+    cache = next((value for value in given if hasattr(value, "get_seq_length")), None)
     # Positions are counted from the start of the sequence: a decoding step of a cached generation begins late.
     start = int(cache.get_seq_length()) if cache is not None else 0
     position = torch.arange(start, start + n_tokens, device=inputs.device).expand(n_rows, -1)
