@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness.errors import SubjectError
 from harness.subjects.hooks import find_module
+from harness.subjects.protocol import Hookpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.subjects.protocol import Hookpoint
-
 __all__ = [
+    "adds_to_stream",
+    "attention_norm_path",
+    "attention_output_path",
     "attention_path",
     "block_path",
     "block_paths",
     "down_projection_path",
+    "gate_projection_path",
+    "in_residual_stream",
     "input_rows",
+    "is_parallel",
+    "mlp_norm_path",
     "mlp_output_path",
     "mlp_path",
     "output_projection_path",
     "pre_activation_path",
+    "rejoining",
     "residual_projection",
     "text_config",
+    "up_projection_path",
     "width_at",
 ]
 
@@ -43,7 +52,16 @@ _INTO_ACTIVATION = {
 }
 _ATTENTION = ("self_attn", "attn", "attention", "self_attention")
 _ATTENTION_OUT = ("o_proj", "c_proj", "dense", "out_proj")
-_AFTER_MLP = "post_feedforward_layernorm"
+_GATE = ("gate_proj",)
+_UP = ("up_proj", "c_fc", "dense_h_to_4h", "fc_in", "fc1")
+_BEFORE_ATTENTION = ("input_layernorm", "ln_1", "norm_1", "ln_attn")
+_BEFORE_MLP = ("pre_feedforward_layernorm", "ln_2", "norm_2", "ln_mlp")
+# Stands before the MLP, in spite of its name, unless the block has a norm after the MLP too.
+_SECOND_NORM = "post_attention_layernorm"
+# Norms of what attention and MLP put out, by family: Gemma 2 and 3 and OLMo 2, then GLM-4.
+_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
+_AFTER_ATTENTION = {"post_feedforward_layernorm": _SECOND_NORM, "post_mlp_layernorm": "post_self_attn_layernorm"}
+_PARALLEL_FLAGS = ("use_parallel_residual", "parallel_attn", "new_decoder_architecture")
 
 
 def text_config(model: Any) -> Any:
@@ -83,8 +101,50 @@ def mlp_path(model: torch.nn.Module, layer: int) -> str:
 
 def mlp_output_path(model: torch.nn.Module, layer: int) -> str:
     """Return the module whose output the MLP adds to the residual stream: in Gemma 2 and 3 the norm after it."""
-    after = f"{block_path(model, layer)}.{_AFTER_MLP}"
-    return after if after in dict(model.named_modules()) else mlp_path(model, layer)
+    after = _norm_after_mlp(model, layer)
+    return mlp_path(model, layer) if after is None else f"{block_path(model, layer)}.{after}"
+
+
+def attention_output_path(model: torch.nn.Module, layer: int) -> str:
+    """Return the module whose output attention adds to the residual stream: in Gemma 2 and 3 the norm after it."""
+    after = _norm_after_mlp(model, layer)
+    if after is None:
+        return attention_path(model, layer)
+    return _child(model, block_path(model, layer), (_AFTER_ATTENTION[after],), "norm after attention")
+
+
+def attention_norm_path(model: torch.nn.Module, layer: int) -> str:
+    """Return the module path of the norm before the block's attention.
+
+    Raises:
+        SubjectError: If there is none, as in OLMo 2.
+    """
+    return _child(model, block_path(model, layer), _BEFORE_ATTENTION, "norm before its attention")
+
+
+def mlp_norm_path(model: torch.nn.Module, layer: int) -> str:
+    """Return the module path of the norm before the block's MLP, which attention may share, as in GPT-J and Phi.
+
+    Raises:
+        SubjectError: If there is none, as in OLMo 2.
+    """
+    after = _norm_after_mlp(model, layer)
+    taken = None if after is None else _AFTER_ATTENTION[after]
+    names = [name for name in (*_BEFORE_MLP, _SECOND_NORM) if name != taken]
+    block = block_path(model, layer)
+    norms = [name for name, child in find_module(model, block).named_children() if _is_norm(child)]
+    # A second norm under a name unknown here must not be passed over for the first.
+    return _child(model, block, [*names, *_BEFORE_ATTENTION] if len(norms) == 1 else names, "norm before its MLP")
+
+
+def is_parallel(model: torch.nn.Module, layer: int) -> bool:
+    """Return whether attention and MLP of a block both read the block's input, as in Pythia, GPT-J and Phi."""
+    config = text_config(model)
+    if any(getattr(config, flag, False) is True for flag in _PARALLEL_FLAGS):
+        return True
+    modules = dict(model.named_modules())
+    shared = [f"{block_path(model, layer)}.{name}" for name in _BEFORE_ATTENTION]
+    return any(path in modules for path in shared) and mlp_norm_path(model, layer) in shared
 
 
 def attention_path(model: torch.nn.Module, layer: int) -> str:
@@ -121,6 +181,21 @@ def pre_activation_path(model: torch.nn.Module, layer: int) -> str:
     )
 
 
+def up_projection_path(model: torch.nn.Module, layer: int) -> str:
+    """Return the module path of the MLP's map to the neurons; in a gated MLP that of the ungated half.
+
+    Raises:
+        SubjectError: If the MLP has none of its own, as where both halves are one matrix.
+    """
+    return _child(model, mlp_path(model, layer), _UP, "up projection")
+
+
+def gate_projection_path(model: torch.nn.Module, layer: int) -> str | None:
+    """Return the module path of the map to a gated MLP's gates, or None if the MLP has none."""
+    mlp, modules = mlp_path(model, layer), dict(model.named_modules())
+    return next((f"{mlp}.{name}" for name in _GATE if f"{mlp}.{name}" in modules), None)
+
+
 def output_projection_path(model: torch.nn.Module, layer: int) -> str:
     """Return the module path of the attention's output projection."""
     return _child(model, attention_path(model, layer), _ATTENTION_OUT, "output projection")
@@ -145,6 +220,42 @@ def width_at(model: torch.nn.Module, hookpoint: Hookpoint) -> int:
     return int(rows.shape[0] if hookpoint.side == "input" else rows.shape[1])
 
 
+def in_residual_stream(model: torch.nn.Module, hookpoint: Hookpoint) -> bool:
+    """Return whether a hookpoint is the residual stream: around a block, or between its attention and its MLP."""
+    return hookpoint.module in block_paths(model) or rejoining(model, hookpoint) is not None
+
+
+def adds_to_stream(model: torch.nn.Module, hookpoint: Hookpoint) -> bool:
+    """Return whether a hookpoint is what a block's attention or MLP adds to the residual stream."""
+    block, _, _ = hookpoint.module.rpartition(".")
+    paths = block_paths(model)
+    if hookpoint.side != "output" or block not in paths:
+        return False
+    for find in (attention_output_path, mlp_output_path):
+        with suppress(SubjectError):  # a block without one of the two may have the other
+            if find(model, paths.index(block)) == hookpoint.module:
+                return True
+    return False
+
+
+def rejoining(model: torch.nn.Module, hookpoint: Hookpoint) -> Hookpoint | None:
+    """Return where a change at a hookpoint must be made again to be one of the residual stream, or None.
+
+    Between attention and MLP a Hugging Face block has the stream in one place only, the input of the norm before the
+    MLP. What is changed there reaches the MLP, while the block adds the MLP's output to the state as it was: the same
+    change at the block's output makes up for that.
+    """
+    block, _, _ = hookpoint.module.rpartition(".")
+    paths = block_paths(model)
+    if hookpoint.side != "input" or hookpoint.transform == "normalized" or block not in paths:
+        return None
+    layer = paths.index(block)
+    with suppress(SubjectError):  # no norm before the MLP: nothing to be the input of
+        if hookpoint.module == mlp_norm_path(model, layer) and not is_parallel(model, layer):
+            return Hookpoint(block, "output")
+    return None
+
+
 def residual_projection(model: torch.nn.Module, hookpoint: Hookpoint) -> torch.Tensor | None:
     """Return the map [d, d_model] by which a change at a hookpoint enters the residual stream, or None.
 
@@ -153,18 +264,28 @@ def residual_projection(model: torch.nn.Module, hookpoint: Hookpoint) -> torch.T
     """
     d_model = int(text_config(model).hidden_size)
     module = find_module(model, hookpoint.module)
+    if hookpoint.transform == "normalized":
+        return None
+    if in_residual_stream(model, hookpoint):
+        return torch.eye(d_model)
     if hookpoint.side == "input":
-        if hookpoint.module in block_paths(model):
-            return torch.eye(d_model)
         rows = input_rows(module)
         writes = rows is not None and rows.shape[1] == d_model and _adds(hookpoint.module)
         return rows.float() if rows is not None and writes else None
-    norm = "norm" in type(module).__name__.lower()
     if input_rows(module) is not None and not _adds(hookpoint.module):
         return None  # such as queries, which may happen to be as wide as the stream
-    if width_at(model, hookpoint) != d_model or (norm and not hookpoint.module.endswith(_AFTER_MLP)):
+    if width_at(model, hookpoint) != d_model or (_is_norm(module) and not adds_to_stream(model, hookpoint)):
         return None
     return torch.eye(d_model)
+
+
+def _is_norm(module: torch.nn.Module) -> bool:
+    return "norm" in type(module).__name__.lower()
+
+
+def _norm_after_mlp(model: torch.nn.Module, layer: int) -> str | None:
+    modules, block = dict(model.named_modules()), block_path(model, layer)
+    return next((name for name in _AFTER_MLP if f"{block}.{name}" in modules), None)
 
 
 def _adds(path: str) -> bool:

@@ -44,7 +44,7 @@ class Dictionary:
     Attributes:
         w_enc: [d_in, n_features].
         b_enc: [n_features].
-        w_dec: [n_features, d_out].
+        w_dec: [n_features, d_out]; with a d_out of 0 where there is no decoder, and values can only be read.
         b_dec: [d_out].
         activation: ``relu``; ``topk`` (the k largest after relu); ``groupmax`` (the largest of each of k groups after
             relu); ``jumprelu`` (relu where the pre-activation exceeds ``threshold``, strictly); ``gated`` (relu of the

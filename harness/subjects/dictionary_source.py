@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from harness.errors import FeatureSourceError
-from harness.subjects.architecture import residual_projection, width_at
+from harness.subjects.architecture import rejoining, residual_projection, width_at
 from harness.subjects.dictionary import Dictionary, check_features
 from harness.subjects.protocol import Hookpoint, InterventionMode
 from harness.subjects.steering import changed_values, changing
@@ -25,6 +25,8 @@ __all__ = ["DictionarySource"]
 @dataclass(frozen=True, eq=False)
 class DictionarySource:
     """Latents of a dictionary, read at ``hookpoint`` and written at ``hookpoint_out``.
+
+    Without a decoder (``Dictionary.d_out`` is 0) they can be read only.
 
     Attributes:
         dictionary: The weights.
@@ -54,14 +56,15 @@ class DictionarySource:
         Raises:
             FeatureSourceError: If a width does not fit; the message names both numbers.
         """
-        for hookpoint, width, verb in ((read, dictionary.d_in, "reads"), (write, dictionary.d_out, "writes")):
+        places = [(read, dictionary.d_in, "reads"), (write, dictionary.d_out, "writes")]
+        for hookpoint, width, verb in places if dictionary.d_out else places[:1]:
             found = width_at(model, hookpoint)
             if found != width:
                 raise FeatureSourceError(
                     f"the feature source {verb} width {width}, but {hookpoint} of the model has width {found}",
                     hint="check that the weights were trained on this model and at this hookpoint",
                 )
-        projection = residual_projection(model, write)
+        projection = residual_projection(model, write) if dictionary.d_out else None
         return cls(dictionary, read, write, dict(identity), projection)
 
     @property
@@ -96,9 +99,10 @@ class DictionarySource:
         """Return the directions [k, d_model] the latents write to the residual stream, or None if they write to none.
 
         Raises:
-            FeatureSourceError: If a feature is out of range.
+            FeatureSourceError: If a feature is out of range, or there is no decoder.
         """
         chosen = check_features(features, self.n_features, where="features")
+        self._check_decoder()
         return None if self.projection is None else self.dictionary.w_dec[chosen] @ self.projection
 
     def intervene(
@@ -107,9 +111,10 @@ class DictionarySource:
         """Return a context in which the latents have other values; see ``harness.subjects.steering``.
 
         Raises:
-            FeatureSourceError: If a feature is out of range.
+            FeatureSourceError: If a feature is out of range, or there is no decoder.
         """
         chosen = check_features(sorted(set(features)), self.n_features, where="features")
+        self._check_decoder()
         rows = self.dictionary.w_dec[chosen]
 
         def change(hidden: torch.Tensor) -> torch.Tensor:
@@ -120,4 +125,13 @@ class DictionarySource:
                 delta = changed_values(values, mode, strength) - values
             return (delta @ rows) * self.dictionary.output_scale(hidden)
 
-        return changing(model, read=self.hookpoint, write=self.hookpoint_out, change=change)
+        again = rejoining(model, self.hookpoint_out)
+        return changing(model, read=self.hookpoint, write=self.hookpoint_out, change=change, again=again)
+
+    def _check_decoder(self) -> None:
+        if not self.dictionary.d_out:
+            raise FeatureSourceError(
+                "these features write to many layers at once, and can be read but not written",
+                where=str(self.hookpoint),
+                hint="use a scorer that only reads, or the weights of a transcoder of one layer",
+            )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.errors import SubjectError, closest
+from harness.subjects.norms import norm_of
+from harness.subjects.protocol import Hookpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.subjects.protocol import Hookpoint
-
-__all__ = ["find_module", "first_tensor", "on_hookpoint", "read_hidden_states"]
+__all__ = ["find_module", "first_tensor", "on_hookpoint", "read_hidden_states", "reading", "writing"]
 
 
 class _StopForwardError(Exception):
@@ -40,7 +40,8 @@ def read_hidden_states(
 ) -> dict[Hookpoint, torch.Tensor]:
     """Return the hidden states [B, T, d] at each hookpoint in one forward pass, stopped after the last one is reached.
 
-    A module that runs more than once in a pass is read the first time.
+    A module that runs more than once in a pass is read the first time. What a hookpoint's transform computes is
+    float32; anything else stays in the model's own type.
 
     Args:
         model: The model.
@@ -48,15 +49,17 @@ def read_hidden_states(
         inputs: Keyword arguments of the model's forward.
 
     Raises:
-        SubjectError: If a module does not exist or does not run.
+        SubjectError: If a module does not exist, does not run, or is no norm where one is needed.
     """
     seen: dict[Hookpoint, torch.Tensor] = {}
     wanted = set(hookpoints)
 
     def reader(hookpoint: Hookpoint) -> Callable[[torch.Tensor], None]:
+        view = reading(model, hookpoint)
+
         def read(hidden: torch.Tensor) -> None:
             # A copy: a later module of the same pass may change its input in place.
-            seen.setdefault(hookpoint, hidden.detach().clone())
+            seen.setdefault(hookpoint, view(hidden.detach().clone()))
             if len(seen) == len(wanted):
                 raise _StopForwardError
 
@@ -74,11 +77,38 @@ def read_hidden_states(
     return {hookpoint: seen[hookpoint] for hookpoint in hookpoints}
 
 
+def reading(model: torch.nn.Module, hookpoint: Hookpoint) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the map from the tensor [..., d] that the module has at a hookpoint to what is read there.
+
+    Raises:
+        SubjectError: If the module does not exist, or is no norm where one is needed.
+    """
+    if hookpoint.transform == "normalized":
+        return norm_of(find_module(model, hookpoint.module), hookpoint.module).normalise
+    return _as_it_is if hookpoint.transform is None else _centred
+
+
+def writing(model: torch.nn.Module, hookpoint: Hookpoint) -> tuple[Hookpoint, torch.Tensor | None]:
+    """Return the place without a transform where a change of what is read at a hookpoint is added, and its factor.
+
+    A change of a centred hidden state is one of the state itself. A change of a norm's input over its scale comes out
+    of the norm multiplied by its gain [d], and is added there.
+
+    Raises:
+        SubjectError: If the module does not exist, or is no norm where one is needed.
+    """
+    if hookpoint.transform != "normalized":
+        return hookpoint.plain, None
+    return Hookpoint(hookpoint.module, "output"), norm_of(find_module(model, hookpoint.module), hookpoint.module).gain
+
+
 @contextmanager
 def on_hookpoint(
     model: torch.nn.Module, hookpoint: Hookpoint, transform: Callable[[torch.Tensor], torch.Tensor | None]
 ) -> Iterator[None]:
     """Hold a context in which ``transform`` sees, and may replace, the tensor at ``hookpoint`` in every forward.
+
+    It is the tensor the module has there, whatever transform the hookpoint has.
 
     Raises:
         SubjectError: If the module does not exist, or (during a forward) carries no tensor there.
@@ -120,6 +150,15 @@ def first_tensor(output: Any, hookpoint: Hookpoint) -> torch.Tensor:
     if isinstance(found, torch.Tensor):
         return found
     raise SubjectError(f"the output of '{hookpoint.module}' is no tensor but {type(output).__name__}")
+
+
+def _as_it_is(hidden: torch.Tensor) -> torch.Tensor:
+    return hidden
+
+
+def _centred(hidden: torch.Tensor) -> torch.Tensor:
+    x = hidden.float()
+    return x - x.mean(dim=-1, keepdim=True)
 
 
 def _tensor_key(args: tuple[Any, ...], kwargs: dict[str, Any], hookpoint: Hookpoint) -> int | str:

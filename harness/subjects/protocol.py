@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -17,33 +17,58 @@ if TYPE_CHECKING:
 __all__ = ["FeatureSource", "Hookpoint", "InterventionMode", "SparseActivations"]
 
 Side = Literal["input", "output"]
+Transform = Literal["normalized", "centred"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hookpoint:
-    """A place in a Hugging Face model: a module path and which of its sides, written ``model.layers.14.output``."""
+    """A place in a Hugging Face model: a module path and which of its sides, written ``model.layers.14.output``.
+
+    What is read there may be computed from the module's tensor first, where no module of the model carries it. The
+    written form then ends in the transform, as in ``model.layers.14.post_attention_layernorm.input|normalized``.
+
+    Attributes:
+        module: Module path.
+        side: Its input or its output.
+        transform: None, the tensor as it is; ``normalized``, the input of a norm over its scale, before the norm's
+            weight and bias; ``centred``, minus the mean over the width, which is the hidden state of a LayerNorm model
+            whose writing weights were centred.
+    """
 
     module: str
     side: Side
+    transform: Transform | None = None
 
     def __str__(self) -> str:
         """Return the written form."""
-        return f"{self.module}.{self.side}"
+        return f"{self.module}.{self.side}" + (f"|{self.transform}" if self.transform else "")
+
+    @property
+    def plain(self) -> Hookpoint:
+        """Return the same place without a transform."""
+        return replace(self, transform=None)
 
     @classmethod
     def parse(cls, text: str) -> Hookpoint:
-        """Return the hookpoint written as ``<module path>.input`` or ``<module path>.output``.
+        """Return the hookpoint written as ``<module path>.input`` or ``<module path>.output``, and ``|<transform>``.
 
         Raises:
-            ConfigError: If the text does not end in ``.input`` or ``.output``, or names no module.
+            ConfigError: If the text has no such side, names no module, or has a transform that is unknown or
+                undefined on that side.
         """
-        module, _, side = text.rpartition(".")
-        if side == "input" and module:
-            return cls(module, "input")
-        if side == "output" and module:
-            return cls(module, "output")
+        place, bar, transform = text.partition("|")
+        module, _, side = place.rpartition(".")
         message = f"'{text}' is not a hookpoint"
-        raise ConfigError(message, hint="write a module path and a side, as in model.layers.14.output")
+        if side not in {"input", "output"} or not module:
+            raise ConfigError(message, hint="write a module path and a side, as in model.layers.14.output")
+        found = cls(module, "input" if side == "input" else "output")
+        if not bar:
+            return found
+        if transform == "centred":
+            return replace(found, transform="centred")
+        if transform == "normalized" and side == "input":
+            return replace(found, transform="normalized")
+        raise ConfigError(message, hint="after the bar write 'centred' or, on the input of a norm, 'normalized'")
 
 
 class InterventionMode(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.subjects.dictionary_source import DictionarySource
-from harness.subjects.hooknames import to_hookpoint
+from harness.subjects.hooknames import centred, to_hookpoint
 from harness.subjects.identity import sae_header, sae_hookpoint, sae_identity
 from harness.subjects.weights.load import load_dictionary
 
@@ -34,6 +34,8 @@ def build(config: SaeConfig, model: SubjectModel) -> SparseAutoencoder:
     """
     header = sae_header(config)
     hookpoint = to_hookpoint(sae_hookpoint(config, header), model.model)
+    if header.centred:
+        hookpoint = centred(hookpoint, model.model)
     dictionary = load_dictionary(header)
     source = SparseAutoencoder.on_model(model.model, dictionary, hookpoint, hookpoint, sae_identity(config))
     return source.to(model.device)

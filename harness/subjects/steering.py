@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.errors import SubjectError
-from harness.subjects.hooks import on_hookpoint
+from harness.subjects.hooks import on_hookpoint, reading, writing
 from harness.subjects.protocol import InterventionMode
 
 if TYPE_CHECKING:
@@ -45,34 +45,51 @@ def changing(
     read: Hookpoint,
     write: Hookpoint,
     change: Callable[[torch.Tensor], torch.Tensor],
+    again: Hookpoint | None = None,
 ) -> Iterator[None]:
     """Hold a context in which every forward of ``model`` has ``change(x_read)`` added at ``write``.
 
-    ``change`` takes the hidden states [B, T, d] at ``read`` and returns float32 [B, T, d_write]; the sum is made in
-    float32 and given back in the model's own type, as a new tensor. Contexts may be nested; the inner one reads what
-    the outer one wrote.
+    ``change`` takes the hidden states [B, T, d] at ``read``, after its transform, and returns float32 [B, T, d_write];
+    the sum is made in float32 and given back in the model's own type, as a new tensor. Contexts may be nested; the
+    inner one reads what the outer one wrote.
+
+    Args:
+        model: The model.
+        read: Where it reads.
+        write: Where it writes; with a transform, see ``harness.subjects.hooks.writing``.
+        change: What is added.
+        again: A second place, later in the model, that gets the same change.
 
     Raises:
         SubjectError: If a module does not exist, or runs outside a forward pass of the model.
     """
     positions = _FirstTokens()
+    view = reading(model, read)
+    place, gain = writing(model, write)
     pending: list[torch.Tensor] = []
+    written: list[torch.Tensor] = []
 
     def remember(hidden: torch.Tensor) -> None:
-        pending[:] = [change(hidden)]
+        pending[:] = [change(view(hidden))]
 
-    def add(hidden: torch.Tensor) -> torch.Tensor:
-        if read != write and not pending:
-            raise SubjectError(f"'{write}' runs before '{read}', so nothing can be carried from one to the other")
-        delta = change(hidden) if read == write else pending.pop()
+    def added(hidden: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
         changed = (hidden.float() + delta).to(hidden.dtype)
         return torch.where(positions.mask(hidden)[..., None], hidden, changed)
 
+    def add(hidden: torch.Tensor) -> torch.Tensor:
+        if read.plain != place and not pending:
+            raise SubjectError(f"'{write}' runs before '{read}', so nothing can be carried from one to the other")
+        delta = change(view(hidden)) if read.plain == place else pending.pop()
+        written[:] = [delta if gain is None else delta * gain]
+        return added(hidden, written[0])
+
     with ExitStack() as hooks:
         hooks.enter_context(positions.watching(model))
-        if read != write:
+        if read.plain != place:
             hooks.enter_context(on_hookpoint(model, read, remember))
-        hooks.enter_context(on_hookpoint(model, write, add))
+        hooks.enter_context(on_hookpoint(model, place, add))
+        if again is not None:
+            hooks.enter_context(on_hookpoint(model, again, lambda hidden: added(hidden, written.pop())))
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.subjects.dictionary_source import DictionarySource
-from harness.subjects.hooknames import to_hookpoint
+from harness.subjects.hooknames import centred, to_hookpoint
 from harness.subjects.identity import transcoder_header, transcoder_hookpoints, transcoder_identity
 from harness.subjects.weights.load import load_dictionary
 
@@ -34,6 +34,8 @@ def build(config: TranscoderConfig, model: SubjectModel) -> Transcoder:
     """
     header = transcoder_header(config)
     read, write = (to_hookpoint(name, model.model) for name in transcoder_hookpoints(config, header))
+    if header.centred:
+        read = centred(read, model.model)
     dictionary = load_dictionary(header)
     source = Transcoder.on_model(model.model, dictionary, read, write, transcoder_identity(config))
     return source.to(model.device)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.subjects.weights import saelens, sparsify
+from harness.subjects.weights import circuit_tracer, circuit_tracer_clt, saelens, sparsify
 
 if TYPE_CHECKING:
     from harness.subjects.weights.reader import Reader
 
 __all__ = ["READERS", "reader_named"]
 
-READERS: tuple[Reader, ...] = (saelens.READER, sparsify.READER)
+READERS: tuple[Reader, ...] = (
+    saelens.READER,
+    sparsify.READER,
+    circuit_tracer.READER,
+    circuit_tracer_clt.READER,
+)
 
 
 def reader_named(name: str) -> Reader:

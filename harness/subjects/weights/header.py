@@ -35,6 +35,7 @@ class SourceHeader:
         input_norm: What is done to the input first.
         input_scale: Factor on the input, of dataset-wise normalisation.
         rescale_by_decoder_norm: Whether pre-activations are multiplied by the norms of the decoder's rows.
+        centred: Whether it was trained on a model whose writing weights were centred (``hooknames.centred``).
         hook_in: Name of the place it reads, as the file writes it; None if it says nothing.
         hook_out: Name of the place it writes, likewise.
     """
@@ -50,11 +51,14 @@ class SourceHeader:
     input_norm: InputNorm = "none"
     input_scale: float = 1.0
     rescale_by_decoder_norm: bool = False
+    centred: bool = False
     hook_in: str | None = None
     hook_out: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return plain data that determines every value of the source, except where in the model it reads."""
+        # Said only where it is so: what was computed before there was the field keeps its identity.
+        centred = {"centred": True} if self.centred else {}
         return {
             "format": self.format,
             "sha256": path_digest(self.weights),
@@ -64,6 +68,7 @@ class SourceHeader:
             "input_norm": self.input_norm,
             "input_scale": self.input_scale,
             "rescale_by_decoder_norm": self.rescale_by_decoder_norm,
+            **centred,
         }
 
 

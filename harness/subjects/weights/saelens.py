@@ -48,7 +48,6 @@ def read_header(folder: Path) -> SourceHeader:
             where=str(path),
             hint=f"one of: {', '.join(sorted(_ARCHITECTURES))}",
         )
-    _refuse_centred(config, path)
     activation, k = _activation(architecture, config, path)
     norm, scale = _normalisation(config, path)
     return SourceHeader(
@@ -63,6 +62,7 @@ def read_header(folder: Path) -> SourceHeader:
         input_norm=norm,
         input_scale=scale,
         rescale_by_decoder_norm=_flag(config, "rescale_acts_by_decoder_norm", default=False, path=path),
+        centred=_centred(config),
         hook_in=_text(config, "hf_hook_name", "hook_name"),
         hook_out=_text(config, "hf_hook_name_out", "hook_name_out"),
     )
@@ -118,15 +118,10 @@ def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _refuse_centred(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse weights trained on a model whose residual stream was made mean-free, as TransformerLens can do."""
+def _centred(config: Mapping[str, Any]) -> bool:
+    """Return whether it was trained on a model whose residual stream was made mean-free, as TransformerLens can do."""
     kwargs = config.get("model_from_pretrained_kwargs")
-    if isinstance(kwargs, dict) and kwargs.get("center_writing_weights"):
-        raise FeatureSourceError(
-            "trained on a model with centred writing weights, whose hidden states are not the published model's",
-            where=str(path),
-            hint="use weights trained without TransformerLens' processing",
-        )
+    return isinstance(kwargs, dict) and bool(kwargs.get("center_writing_weights"))
 
 
 def _activation(architecture: str, config: Mapping[str, Any], path: Path) -> tuple[ActivationKind, int | None]:

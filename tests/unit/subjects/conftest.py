@@ -10,12 +10,18 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -54,9 +60,21 @@ def gemma2() -> torch.nn.Module:
     return Gemma2ForCausalLM(Gemma2Config(**SIZES, num_key_value_heads=1, head_dim=8))
 
 
+def gemma3() -> torch.nn.Module:
+    return Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, num_key_value_heads=1, head_dim=8))
+
+
 def qwen3() -> torch.nn.Module:
     # Its heads together are wider than the stream: 24 and 16.
     return Qwen3ForCausalLM(Qwen3Config(**SIZES, num_key_value_heads=1, head_dim=12))
+
+
+def phi() -> torch.nn.Module:
+    return PhiForCausalLM(PhiConfig(**SIZES, num_key_value_heads=1))
+
+
+def olmo2() -> torch.nn.Module:
+    return Olmo2ForCausalLM(Olmo2Config(**SIZES))
 
 
 def gpt2() -> torch.nn.Module:
@@ -67,7 +85,16 @@ def gpt2() -> torch.nn.Module:
     return GPT2LMHeadModel(config)
 
 
-FAMILIES = {"llama": llama, "neox": neox, "gemma2": gemma2, "gpt2": gpt2, "qwen3": qwen3}
+FAMILIES = {
+    "llama": llama,
+    "neox": neox,
+    "gemma2": gemma2,
+    "gemma3": gemma3,
+    "qwen3": qwen3,
+    "phi": phi,
+    "olmo2": olmo2,
+    "gpt2": gpt2,
+}
 
 
 @pytest.fixture

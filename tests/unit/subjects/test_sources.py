@@ -14,12 +14,13 @@ from harness.errors import FeatureSourceError, SubjectError
 from harness.subjects.builtin import SUBJECTS
 from harness.subjects.configs import SaeConfig, TranscoderConfig
 from harness.subjects.identity import sae_identity, transcoder_identity
+from harness.subjects.model import SubjectModel
 from harness.subjects.protocol import FeatureSource
 from harness.subjects.sae import build as build_sae
 from harness.subjects.transcoder import build as build_transcoder
 
 if TYPE_CHECKING:
-    from harness.subjects.model import SubjectModel
+    from collections.abc import Callable
 
 FOLDERS = Path(__file__).parents[2] / "fixtures" / "feature_sources"
 # The tiny model of these tests is as wide as the golden weights.
@@ -106,3 +107,34 @@ def test_listing_and_identities_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def centred_sae(folder: Path, hook: str) -> str:
+    """Write an SAE whose config says that its model's writing weights were centred."""
+    source = FOLDERS / "saelens_topk"
+    folder.mkdir()
+    kwargs = {"center_writing_weights": True}
+    config = json.loads((source / "cfg.json").read_text())
+    config["metadata"] |= {"hf_hook_name": None, "hook_name": hook, "model_from_pretrained_kwargs": kwargs}
+    (folder / "cfg.json").write_text(json.dumps(config))
+    (folder / "sae_weights.safetensors").write_bytes((source / "sae_weights.safetensors").read_bytes())
+    return str(folder)
+
+
+def test_weights_of_a_centred_model_read_the_centred_stream(
+    make_model: Callable[[str], Any], subject: SubjectModel, tokens: torch.Tensor, tmp_path: Path
+) -> None:
+    model = SubjectModel(make_model("gpt2"), subject.tokenizer, {})
+    config = SaeConfig(source=centred_sae(tmp_path / "a", "blocks.1.hook_resid_pre"))
+    source = build_sae(config, model)
+    assert str(source.hookpoint) == "transformer.h.1.input|centred"
+    assert source.identity == sae_identity(config)
+    hidden = model.hidden_states(tokens, None, [source.hookpoint, source.hookpoint.plain])
+    plain = hidden[source.hookpoint.plain]
+    torch.testing.assert_close(hidden[source.hookpoint], plain - plain.mean(-1, keepdim=True))
+    with pytest.raises(FeatureSourceError, match="which a model with RMSNorm cannot have"):
+        build_sae(config, subject)
+    normalised = build_sae(SaeConfig(source=centred_sae(tmp_path / "b", "blocks.1.ln2.hook_normalized")), model)
+    assert str(normalised.hookpoint) == "transformer.h.1.ln_2.input|normalized"
+    with pytest.raises(FeatureSourceError, match="in the residual stream only"):
+        build_sae(SaeConfig(source=centred_sae(tmp_path / "c", "blocks.1.attn.hook_z")), model)

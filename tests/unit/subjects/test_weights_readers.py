@@ -167,12 +167,18 @@ def test_an_unknown_folder_is_answered_with_what_was_found(tmp_path: Path) -> No
         ({"normalize_activations": "expected_average_only_in"}, "not in the file"),
         ({"normalize_activations": True}, "not in the file"),
         ({"apply_b_dec_to_input": "yes"}, "true or false"),
-        ({"metadata": {"model_from_pretrained_kwargs": {"center_writing_weights": True}}}, "centred"),
     ],
 )
 def test_configs_that_cannot_be_honoured_are_refused(tmp_path: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(FeatureSourceError, match=message):
         read_header(saelens(tmp_path, **config))
+
+
+def test_centred_writing_weights_are_a_fact_of_the_header_and_part_of_the_identity(tmp_path: Path) -> None:
+    kwargs: dict[str, Any] = {"metadata": {"model_from_pretrained_kwargs": {"center_writing_weights": True}}}
+    centred, plain = read_header(saelens(tmp_path / "a", **kwargs)), read_header(saelens(tmp_path / "b"))
+    assert (centred.centred, plain.centred) == (True, False)
+    assert centred.identity() == {**plain.identity(), "centred": True}
 
 
 @pytest.mark.parametrize(
