@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -32,6 +32,7 @@ class DictionarySource:
         hookpoint_out: Where an intervention adds its change.
         identity: Plain data that determines every value, given the model.
         projection: How a change at ``hookpoint_out`` enters the residual stream, [d_out, d_model], or None.
+        encode_only: Whether the latents write to more places than ``hookpoint_out`` and cannot be steered there.
     """
 
     dictionary: Dictionary
@@ -39,6 +40,7 @@ class DictionarySource:
     hookpoint_out: Hookpoint
     identity: Mapping[str, Any]
     projection: torch.Tensor | None
+    encode_only: bool = False
 
     @classmethod
     def on_model(
@@ -48,6 +50,8 @@ class DictionarySource:
         read: Hookpoint,
         write: Hookpoint,
         identity: Mapping[str, Any],
+        *,
+        encode_only: bool = False,
     ) -> Self:
         """Return the source bound to the places of ``model`` where it reads and writes.
 
@@ -61,8 +65,8 @@ class DictionarySource:
                     f"the feature source {verb} width {width}, but {hookpoint} of the model has width {found}",
                     hint="check that the weights were trained on this model and at this hookpoint",
                 )
-        projection = residual_projection(model, write)
-        return cls(dictionary, read, write, dict(identity), projection)
+        projection = None if encode_only else residual_projection(model, write)
+        return cls(dictionary, read, write, dict(identity), projection, encode_only)
 
     @property
     def n_features(self) -> int:
@@ -77,8 +81,7 @@ class DictionarySource:
     def to(self, device: torch.device) -> Self:
         """Return the source with its weights on ``device``."""
         projection = None if self.projection is None else self.projection.to(device)
-        moved = self.dictionary.to(device)
-        return type(self)(moved, self.hookpoint, self.hookpoint_out, self.identity, projection)
+        return replace(self, dictionary=self.dictionary.to(device), projection=projection)
 
     def encode(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the latents [..., n_features] of hidden states [..., d_in]."""
@@ -107,8 +110,14 @@ class DictionarySource:
         """Return a context in which the latents have other values; see ``harness.subjects.steering``.
 
         Raises:
-            FeatureSourceError: If a feature is out of range.
+            FeatureSourceError: If a feature is out of range, or the latents cannot be steered.
         """
+        if self.encode_only:
+            raise FeatureSourceError(
+                "a layer of a cross-layer transcoder writes to several layers, and can be read but not steered",
+                where=str(self.hookpoint),
+                hint="run scorers that need no intervention, or use a transcoder of one layer",
+            )
         chosen = check_features(sorted(set(features)), self.n_features, where="features")
         rows = self.dictionary.w_dec[chosen]
 

@@ -35,5 +35,6 @@ def build(config: TranscoderConfig, model: SubjectModel) -> Transcoder:
     header = transcoder_header(config)
     read, write = (to_hookpoint(name, model.model) for name in transcoder_hookpoints(config, header))
     dictionary = load_dictionary(header)
-    source = Transcoder.on_model(model.model, dictionary, read, write, transcoder_identity(config))
+    identity = transcoder_identity(config)
+    source = Transcoder.on_model(model.model, dictionary, read, write, identity, encode_only=header.encode_only)
     return source.to(model.device)

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.subjects.weights import saelens, sparsify
+from harness.subjects.weights import (
+    gemma_scope,
+    gemma_scope_2,
+    goodfire,
+    llama_scope,
+    llamascopium,
+    qwen_scope,
+    saelens,
+    sparsify,
+)
 
 if TYPE_CHECKING:
     from harness.subjects.weights.reader import Reader
 
 __all__ = ["READERS", "reader_named"]
 
-READERS: tuple[Reader, ...] = (saelens.READER, sparsify.READER)
+READERS: tuple[Reader, ...] = (
+    saelens.READER,
+    sparsify.READER,
+    gemma_scope.EMBEDDINGS,
+    gemma_scope.READER,
+    gemma_scope_2.READER,
+    llama_scope.READER,
+    llamascopium.READER,
+    qwen_scope.READER,
+    goodfire.READER,
+)
 
 
 def reader_named(name: str) -> Reader:
