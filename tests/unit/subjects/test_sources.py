@@ -14,7 +14,7 @@ from harness.errors import FeatureSourceError, SubjectError
 from harness.subjects.builtin import SUBJECTS
 from harness.subjects.configs import SaeConfig, TranscoderConfig
 from harness.subjects.identity import sae_identity, transcoder_identity
-from harness.subjects.protocol import FeatureSource
+from harness.subjects.protocol import FeatureSource, InterventionMode
 from harness.subjects.sae import build as build_sae
 from harness.subjects.transcoder import build as build_transcoder
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FOLDERS = Path(__file__).parents[2] / "fixtures" / "feature_sources"
 # The tiny model of these tests is as wide as the golden weights.
 SAE, TRANSCODER = str(FOLDERS / "saelens_topk"), str(FOLDERS / "saelens_transcoder")
+CROSS_LAYER = FOLDERS / "releases" / "gemma-scope-2-1b-pt" / "clt" / "width_64_l0_small" / "params_layer_1.safetensors"
 
 
 def test_an_sae_on_the_hookpoint_its_weights_name(subject: SubjectModel, tokens: torch.Tensor) -> None:
@@ -104,3 +105,15 @@ def test_listing_and_identities_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_layer_of_a_cross_layer_transcoder_is_read_and_not_steered(subject: SubjectModel) -> None:
+    place = "model.layers.1.mlp.input"
+    config = TranscoderConfig(source=str(CROSS_LAYER), hookpoint=place)
+    source = build_transcoder(config, subject)
+    assert source.encode(torch.randn(3, 16)).shape == (3, 64)
+    assert source.write_directions([0]) is None
+    assert source.to(torch.device("cpu")).encode_only
+    with pytest.raises(FeatureSourceError, match="can be read but not steered"):
+        source.intervene(subject.model, [0], InterventionMode.ADD, 1.0)
+    assert transcoder_identity(config) == source.identity
