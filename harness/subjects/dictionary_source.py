@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -34,6 +34,7 @@ class DictionarySource:
         hookpoint_out: Where an intervention adds its change.
         identity: Plain data that determines every value, given the model.
         projection: How a change at ``hookpoint_out`` enters the residual stream, [d_out, d_model], or None.
+        encode_only: Whether the latents write to more places than ``hookpoint_out`` and cannot be steered there.
     """
 
     dictionary: Dictionary
@@ -41,6 +42,7 @@ class DictionarySource:
     hookpoint_out: Hookpoint
     identity: Mapping[str, Any]
     projection: torch.Tensor | None
+    encode_only: bool = False
 
     @classmethod
     def on_model(
@@ -50,6 +52,8 @@ class DictionarySource:
         read: Hookpoint,
         write: Hookpoint,
         identity: Mapping[str, Any],
+        *,
+        encode_only: bool = False,
     ) -> Self:
         """Return the source bound to the places of ``model`` where it reads and writes.
 
@@ -64,8 +68,9 @@ class DictionarySource:
                     f"the feature source {verb} width {width}, but {hookpoint} of the model has width {found}",
                     hint="check that the weights were trained on this model and at this hookpoint",
                 )
-        projection = residual_projection(model, write) if dictionary.d_out else None
-        return cls(dictionary, read, write, dict(identity), projection)
+        only_read = encode_only or not dictionary.d_out
+        projection = None if only_read else residual_projection(model, write)
+        return cls(dictionary, read, write, dict(identity), projection, only_read)
 
     @property
     def n_features(self) -> int:
@@ -80,8 +85,7 @@ class DictionarySource:
     def to(self, device: torch.device) -> Self:
         """Return the source with its weights on ``device``."""
         projection = None if self.projection is None else self.projection.to(device)
-        moved = self.dictionary.to(device)
-        return type(self)(moved, self.hookpoint, self.hookpoint_out, self.identity, projection)
+        return replace(self, dictionary=self.dictionary.to(device), projection=projection)
 
     def encode(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the latents [..., n_features] of hidden states [..., d_in]."""
@@ -99,10 +103,9 @@ class DictionarySource:
         """Return the directions [k, d_model] the latents write to the residual stream, or None if they write to none.
 
         Raises:
-            FeatureSourceError: If a feature is out of range, or there is no decoder.
+            FeatureSourceError: If a feature is out of range.
         """
         chosen = check_features(features, self.n_features, where="features")
-        self._check_decoder()
         return None if self.projection is None else self.dictionary.w_dec[chosen] @ self.projection
 
     def intervene(
@@ -111,10 +114,15 @@ class DictionarySource:
         """Return a context in which the latents have other values; see ``harness.subjects.steering``.
 
         Raises:
-            FeatureSourceError: If a feature is out of range, or there is no decoder.
+            FeatureSourceError: If a feature is out of range, or the latents cannot be steered.
         """
+        if self.encode_only:
+            raise FeatureSourceError(
+                "a layer of a cross-layer transcoder writes to several layers, and can be read but not steered",
+                where=str(self.hookpoint),
+                hint="run scorers that need no intervention, or use a transcoder of one layer",
+            )
         chosen = check_features(sorted(set(features)), self.n_features, where="features")
-        self._check_decoder()
         rows = self.dictionary.w_dec[chosen]
 
         def change(hidden: torch.Tensor) -> torch.Tensor:
@@ -127,11 +135,3 @@ class DictionarySource:
 
         again = rejoining(model, self.hookpoint_out)
         return changing(model, read=self.hookpoint, write=self.hookpoint_out, change=change, again=again)
-
-    def _check_decoder(self) -> None:
-        if not self.dictionary.d_out:
-            raise FeatureSourceError(
-                "these features write to many layers at once, and can be read but not written",
-                where=str(self.hookpoint),
-                hint="use a scorer that only reads, or the weights of a transcoder of one layer",
-            )

@@ -102,10 +102,10 @@ def transcoder_hookpoints(config: TranscoderConfig, header: SourceHeader) -> tup
     Raises:
         FeatureSourceError: If neither says.
     """
-    return (
-        _stated(config.hookpoint, header.hook_in, "hookpoint", config.source),
-        _stated(config.hookpoint_out, header.hook_out, "hookpoint_out", config.source),
-    )
+    read = _stated(config.hookpoint, header.hook_in, "hookpoint", config.source)
+    # What can only be read has no one place to write to; its own place stands in, and is never written.
+    written = read if header.encode_only else header.hook_out
+    return read, _stated(config.hookpoint_out, written, "hookpoint_out", config.source)
 
 
 def transcoder_identity(config: TranscoderConfig) -> dict[str, Any]:

@@ -37,5 +37,6 @@ def build(config: TranscoderConfig, model: SubjectModel) -> Transcoder:
     if header.centred:
         read = centred(read, model.model)
     dictionary = load_dictionary(header)
-    source = Transcoder.on_model(model.model, dictionary, read, write, transcoder_identity(config))
+    identity = transcoder_identity(config)
+    source = Transcoder.on_model(model.model, dictionary, read, write, identity, encode_only=header.encode_only)
     return source.to(model.device)

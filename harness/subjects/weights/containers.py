@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["read_tensors", "read_torch"]
 
 # Whatever torch's and NumPy's readers were seen to raise over files that are torn or something else.
-_TORN = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
+_TORN = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
 _CONVERT = (
     "a pickle can run code when it is read. Convert it on a machine where you trust it: "
     "safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, 'x.safetensors')"
@@ -51,16 +65,7 @@ def read_torch(path: Path) -> dict[str, Any]:
     except UnpicklingError as error:
         what = "holds more than tensors and plain data, and is not read"
         raise FeatureSourceError(what, where=str(path), hint=_CONVERT) from error
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _TORN as error:
         raise FeatureSourceError(f"not readable as a PyTorch file: {_short(error)}", where=str(path)) from error
     if not isinstance(value, dict):
         raise FeatureSourceError(f"holds a {type(value).__name__} in place of named tensors", where=str(path))
@@ -76,7 +81,8 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because NumPy leaves a torn archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: torch.from_numpy(np.ascontiguousarray(archive[name])) for name in archive.files}
     except _TORN as error:
         raise FeatureSourceError(f"not readable as a NumPy archive: {_short(error)}", where=str(path)) from error

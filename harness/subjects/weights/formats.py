@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.subjects.weights import circuit_tracer, circuit_tracer_clt, saelens, sparsify
+from harness.subjects.weights import (
+    circuit_tracer,
+    circuit_tracer_clt,
+    gemma_scope,
+    gemma_scope_2,
+    goodfire,
+    llama_scope,
+    llamascopium,
+    qwen_scope,
+    saelens,
+    sparsify,
+)
 
 if TYPE_CHECKING:
     from harness.subjects.weights.reader import Reader
@@ -16,6 +27,13 @@ READERS: tuple[Reader, ...] = (
     sparsify.READER,
     circuit_tracer.READER,
     circuit_tracer_clt.READER,
+    gemma_scope.EMBEDDINGS,
+    gemma_scope.READER,
+    gemma_scope_2.READER,
+    llama_scope.READER,
+    llamascopium.READER,
+    qwen_scope.READER,
+    goodfire.READER,
 )
 
 

@@ -38,6 +38,11 @@ class SourceHeader:
         centred: Whether it was trained on a model whose writing weights were centred (``hooknames.centred``).
         hook_in: Name of the place it reads, as the file writes it; None if it says nothing.
         hook_out: Name of the place it writes, likewise.
+        output_scale: Factor by which its output was multiplied in training, where it is not that of the input.
+        threshold: Threshold of ``jumprelu`` where it is one number of the config.
+        gate_by_decoder_norm: Whether thresholds are compared with pre-activations times the norms of the decoder's rows
+            (after folding), while the values stay the pre-activations.
+        encode_only: Whether it writes to more than one place, so that it can be read but not steered.
     """
 
     format: str
@@ -54,11 +59,18 @@ class SourceHeader:
     centred: bool = False
     hook_in: str | None = None
     hook_out: str | None = None
+    output_scale: float | None = None
+    threshold: float | None = None
+    gate_by_decoder_norm: bool = False
+    encode_only: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Return plain data that determines every value of the source, except where in the model it reads."""
-        # Said only where it is so: what was computed before there was the field keeps its identity.
-        centred = {"centred": True} if self.centred else {}
+        stated = {
+            "centred": self.centred,
+            "threshold": self.threshold,
+            "gate_by_decoder_norm": self.gate_by_decoder_norm,
+        }
         return {
             "format": self.format,
             "sha256": path_digest(self.weights),
@@ -68,7 +80,8 @@ class SourceHeader:
             "input_norm": self.input_norm,
             "input_scale": self.input_scale,
             "rescale_by_decoder_norm": self.rescale_by_decoder_norm,
-            **centred,
+            # Only where they say something, so that the identities of formats without them stay as they were.
+            **{name: value for name, value in stated.items() if value},
         }
 
 

@@ -36,6 +36,9 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
             "b_enc": arrays["b_enc"] * norms,
             "w_dec": arrays["w_dec"] / norms[:, None],
         }
+    if header.gate_by_decoder_norm and "threshold" in arrays:
+        # Norms are not negative: p * norm > t says the same as p > t / norm, and a row of norm 0 never fires.
+        arrays["threshold"] = arrays["threshold"] / arrays["w_dec"].norm(dim=-1)
     return Dictionary(
         **arrays,
         b_in=arrays["b_dec"] if header.subtract_b_dec else None,
@@ -47,6 +50,10 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
 
 
 def _check(arrays: Mapping[str, torch.Tensor], header: SourceHeader) -> None:
+    for name in ("w_enc", "w_dec"):
+        if arrays[name].ndim != 2:  # noqa: PLR2004  -- a matrix
+            message = f"{name} has shape {tuple(arrays[name].shape)}, expected a matrix"
+            raise FeatureSourceError(message, where=str(header.weights))
     d_in, n_features = (int(size) for size in arrays["w_enc"].shape)
     d_out = int(arrays["w_dec"].shape[-1])
     expected = {

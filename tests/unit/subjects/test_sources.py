@@ -15,7 +15,7 @@ from harness.subjects.builtin import SUBJECTS
 from harness.subjects.configs import SaeConfig, TranscoderConfig
 from harness.subjects.identity import sae_identity, transcoder_identity
 from harness.subjects.model import SubjectModel
-from harness.subjects.protocol import FeatureSource
+from harness.subjects.protocol import FeatureSource, InterventionMode
 from harness.subjects.sae import build as build_sae
 from harness.subjects.transcoder import build as build_transcoder
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FOLDERS = Path(__file__).parents[2] / "fixtures" / "feature_sources"
 # The tiny model of these tests is as wide as the golden weights.
 SAE, TRANSCODER = str(FOLDERS / "saelens_topk"), str(FOLDERS / "saelens_transcoder")
+CROSS_LAYER = FOLDERS / "releases" / "gemma-scope-2-1b-pt" / "clt" / "width_64_l0_small" / "params_layer_1.safetensors"
 
 
 def test_an_sae_on_the_hookpoint_its_weights_name(subject: SubjectModel, tokens: torch.Tensor) -> None:
@@ -138,3 +139,15 @@ def test_weights_of_a_centred_model_read_the_centred_stream(
     assert str(normalised.hookpoint) == "transformer.h.1.ln_2.input|normalized"
     with pytest.raises(FeatureSourceError, match="in the residual stream only"):
         build_sae(SaeConfig(source=centred_sae(tmp_path / "c", "blocks.1.attn.hook_z")), model)
+
+
+def test_a_layer_of_a_cross_layer_transcoder_is_read_and_not_steered(subject: SubjectModel) -> None:
+    place = "model.layers.1.mlp.input"
+    config = TranscoderConfig(source=str(CROSS_LAYER), hookpoint=place)
+    source = build_transcoder(config, subject)
+    assert source.encode(torch.randn(3, 16)).shape == (3, 64)
+    assert source.write_directions([0]) is None
+    assert source.to(torch.device("cpu")).encode_only
+    with pytest.raises(FeatureSourceError, match="can be read but not steered"):
+        source.intervene(subject.model, [0], InterventionMode.ADD, 1.0)
+    assert transcoder_identity(config) == source.identity
