@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.subjects.weights import saelens, sparsify
+from harness.subjects.weights import dictionary_learning, e2e_sae, openai, saelens, sparsify, transcoder_circuits
 
 if TYPE_CHECKING:
     from harness.subjects.weights.reader import Reader
 
 __all__ = ["READERS", "reader_named"]
 
-READERS: tuple[Reader, ...] = (saelens.READER, sparsify.READER)
+READERS: tuple[Reader, ...] = (
+    saelens.READER,
+    sparsify.READER,
+    dictionary_learning.READER,
+    transcoder_circuits.READER,
+    # Single files, told apart by the names of their tensors.
+    openai.READER,
+    e2e_sae.READER,
+)
 
 
 def reader_named(name: str) -> Reader:

@@ -34,6 +34,7 @@ class SourceHeader:
         subtract_b_dec: Whether the decoder bias is subtracted from the input.
         input_norm: What is done to the input first.
         input_scale: Factor on the input, of dataset-wise normalisation.
+        centre_input: Whether the mean over the width is taken off the input first; the reader folds that in.
         rescale_by_decoder_norm: Whether pre-activations are multiplied by the norms of the decoder's rows.
         hook_in: Name of the place it reads, as the file writes it; None if it says nothing.
         hook_out: Name of the place it writes, likewise.
@@ -49,13 +50,14 @@ class SourceHeader:
     subtract_b_dec: bool = True
     input_norm: InputNorm = "none"
     input_scale: float = 1.0
+    centre_input: bool = False
     rescale_by_decoder_norm: bool = False
     hook_in: str | None = None
     hook_out: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return plain data that determines every value of the source, except where in the model it reads."""
-        return {
+        plain = {
             "format": self.format,
             "sha256": path_digest(self.weights),
             "activation": self.activation,
@@ -65,6 +67,8 @@ class SourceHeader:
             "input_scale": self.input_scale,
             "rescale_by_decoder_norm": self.rescale_by_decoder_norm,
         }
+        # Named only where it says something, so that the identities of other sources stay what they were.
+        return {**plain, "centre_input": True} if self.centre_input else plain
 
 
 def read_json(path: Path) -> dict[str, Any]:
