@@ -113,7 +113,7 @@ def read_header(folder: Path) -> SourceHeader:
         raise FeatureSourceError("trained from a module's input to its output, which is not read", where=str(path))
     k = integer(trainer, "k", path) if layout.activation == "topk" else None
     if layout.activation == "topk" and k is None:
-        raise FeatureSourceError(f"a {name} without k", where=str(path))
+        raise FeatureSourceError(f"{name} without k", where=str(path))
     return SourceHeader(
         format="dictionary_learning",
         weights=folder / _WEIGHTS,
@@ -137,7 +137,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     layout = _CLASSES[_class_name(_section(read_json(config), "trainer", config), config)]
     found = take(tensors, layout.names, header)
     if layout.transposed:
-        found |= {"w_enc": found["w_enc"].T.contiguous(), "w_dec": found["w_dec"].T.contiguous()}
+        found |= {name: found[name].transpose(0, -1).contiguous() for name in ("w_enc", "w_dec")}
     if layout.activation == "gated":
         found["magnitude_scale"] = found["magnitude_scale"].exp()
     stored = tensors.get("k")
@@ -156,13 +156,13 @@ def _section(config: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
 
 def _class_name(trainer: Mapping[str, Any], path: Path) -> str:
     name = trainer.get("dict_class")
-    if name in _CLASSES:
-        return str(name)
+    if isinstance(name, str) and name in _CLASSES:
+        return name
     hint = f"one of: {', '.join(_CLASSES)}"
     if name is None:
         message = "does not say which class its weights are of"
         raise FeatureSourceError(message, where=str(path), hint=f"set dict_class under trainer to {hint}")
-    why = f": {_NOT_READ[name]}" if name in _NOT_READ else ""
+    why = f": {_NOT_READ[name]}" if isinstance(name, str) and name in _NOT_READ else ""
     raise FeatureSourceError(f"dictionary_learning's '{name}' is not read{why}", where=str(path), hint=hint)
 
 
@@ -171,7 +171,7 @@ def _normalised(trainer: Mapping[str, Any], name: str, path: Path) -> bool:
     if not isinstance(value, bool):
         raise FeatureSourceError(f"normalize_decoder should be true or false, not {value!r}", where=str(path))
     if value and name != "AutoEncoder":
-        message = f"normalize_decoder is what the library does on loading an AutoEncoder, not a {name}"
+        message = f"normalize_decoder is known for AutoEncoder only, not for {name}"
         raise FeatureSourceError(message, where=str(path))
     return value
 

@@ -7,7 +7,8 @@ subtracted from the input.
 
 The library runs its models as TransformerLens loads them: with LayerNorm models, everything written to the residual
 stream has its mean over the width taken off. At such positions the same is done here to the hidden states of the
-published model, by taking the mean off the encoder's columns, which is the same map.
+published model, by taking the mean off the encoder's columns, which is the same map. (The library's models, GPT-2,
+Pythia and TinyStories, all have LayerNorm.)
 """
 
 from __future__ import annotations
@@ -83,10 +84,10 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         },
         header,
     )
-    w_enc = found["w_enc"].T.contiguous()
+    w_enc = found["w_enc"].transpose(0, -1).contiguous()
     if header.centre_input:
         w_enc = (w_enc.double() - w_enc.double().mean(dim=0)).float()
-    return found | {"w_enc": w_enc, "w_dec": normalize(found["w_dec"], dim=0).T.contiguous()}
+    return found | {"w_enc": w_enc, "w_dec": normalize(found["w_dec"], dim=0).transpose(0, -1).contiguous()}
 
 
 def _is_sae(file: Path) -> bool:

@@ -47,6 +47,10 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
 
 
 def _check(arrays: Mapping[str, torch.Tensor], header: SourceHeader) -> None:
+    for name in ("w_enc", "w_dec"):
+        if arrays[name].ndim != 2:  # noqa: PLR2004  -- a matrix
+            message = f"{name} has shape {tuple(arrays[name].shape)}, expected a matrix"
+            raise FeatureSourceError(message, where=str(header.weights))
     d_in, n_features = (int(size) for size in arrays["w_enc"].shape)
     d_out = int(arrays["w_dec"].shape[-1])
     expected = {

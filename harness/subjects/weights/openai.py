@@ -69,7 +69,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         FeatureSourceError: If a tensor is missing.
     """
     found = take(tensors, _NAMES, header)
-    return found | {"w_enc": found["w_enc"].T.contiguous(), "w_dec": found["w_dec"].T.contiguous()}
+    return found | {name: found[name].transpose(0, -1).contiguous() for name in ("w_enc", "w_dec")}
 
 
 def _is_autoencoder(file: Path) -> bool:

@@ -86,11 +86,17 @@ def _entries(path: Path, size: int, mtime_ns: int) -> dict[str, Any] | None:  # 
         value = _load(path)
     except (UnpicklingError, *_NOT_ONE):
         return None
-    if not isinstance(value, dict):
-        return None
-    return {
-        str(name): tuple(entry.shape) if isinstance(entry, torch.Tensor) else entry for name, entry in value.items()
-    }
+    return _shapes(value) if isinstance(value, dict) else None
+
+
+def _shapes(value: dict[Any, Any]) -> dict[str, Any]:
+    return {str(name): _shape(entry) for name, entry in value.items()}
+
+
+def _shape(entry: object) -> object:
+    if isinstance(entry, torch.Tensor):
+        return tuple(entry.shape)
+    return _shapes(entry) if isinstance(entry, dict) else entry
 
 
 def _load(path: Path) -> object:
@@ -103,11 +109,7 @@ def _load(path: Path) -> object:
 
 
 def _globals(file: IO[bytes]) -> Iterator[str]:
-    strings: list[str] = []
+    # PyTorch writes pickles of protocol 2, where every import is one instruction.
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name == "GLOBAL":
             yield str(argument).replace(" ", ".")
-        elif opcode.name == "STACK_GLOBAL":
-            yield ".".join(strings[-2:])
-        elif isinstance(argument, str):
-            strings.append(argument)

@@ -79,11 +79,12 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         FeatureSourceError: If a tensor is missing, or the input's bias does not fit the encoder.
     """
     found = take(tensors, _NAMES, header)
-    b_in, w_enc = found.pop("b_in"), found["w_enc"]
-    if b_in.shape != w_enc.shape[:1]:
-        message = f"b_dec has shape {tuple(b_in.shape)}, and W_enc {tuple(w_enc.shape)} needs {tuple(w_enc.shape[:1])}"
-        raise FeatureSourceError(message, where=str(header.weights))
-    return found | {"b_enc": (found["b_enc"].double() - b_in.double() @ w_enc.double()).float()}
+    b_in, b_enc, w_enc = found.pop("b_in"), found["b_enc"], found["w_enc"]
+    if tuple(w_enc.shape) != (*b_in.shape, *b_enc.shape) or b_in.ndim != 1:
+        shapes = f"W_enc {tuple(w_enc.shape)}, b_dec {tuple(b_in.shape)} and b_enc {tuple(b_enc.shape)}"
+        message = f"shapes that do not belong together: {shapes}"
+        raise FeatureSourceError(message, where=str(header.weights), hint="W_enc is [d_in, n], b_dec [d_in], b_enc [n]")
+    return found | {"b_enc": (b_enc.double() - b_in.double() @ w_enc.double()).float()}
 
 
 def _text(config: Mapping[str, Any], key: str, path: Path) -> str:

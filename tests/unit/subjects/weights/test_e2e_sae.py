@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.errors import FeatureSourceError
+from harness.subjects.weights import read_header
+from harness.subjects.weights.load import load_dictionary
+
+D, N = 4, 6
+X = torch.randn(5, D, generator=torch.Generator().manual_seed(5)) * 3 + 2
+STREAM, INSIDE = "blocks.6.hook_resid_pre", "blocks.6.mlp.hook_post"
+CONFIG = "tlens_model_name: gpt2-small\nsaes:\n  sae_positions:\n    - {position}\n  dict_size_to_input_ratio: 60.0\n"
+
+
+def weights(
+    first: str = "encoder.0", prefix: str = "", changes: dict[str, torch.Tensor] | None = None
+) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    made = {
+        f"{first}.weight": torch.randn(N, D, generator=generator),
+        f"{first}.bias": torch.randn(N, generator=generator),
+        "decoder.weight": torch.randn(D, N, generator=generator),
+        "decoder.bias": torch.randn(D, generator=generator),
+    }
+    return {prefix + name: tensor for name, tensor in {**made, **(changes or {})}.items()}
+
+
+def checkpoint(folder: Path, position: str = STREAM, changes: dict[str, torch.Tensor] | None = None) -> Path:
+    """Write a run's checkpoint: the state dict of a module dictionary keyed by position."""
+    file = folder / "samples_400000.pt"
+    torch.save(weights(prefix=f"{position.replace('.', '-')}.", changes=changes), file)
+    return file
+
+
+def published(folder: Path, position: str = STREAM) -> Path:
+    """Write a published file: names of its own, the decoder normalised, the run's configuration beside it."""
+    tensors = weights("encoder")
+    tensors["decoder.weight"] = torch.nn.functional.normalize(tensors["decoder.weight"], dim=0)
+    file = folder / "e2e_similar_ce_layer_6.pt"
+    torch.save(tensors, file)
+    file.with_suffix(".yaml").write_text(CONFIG.format(position=position))
+    return file
+
+
+@pytest.mark.parametrize("make", [checkpoint, published])
+@pytest.mark.parametrize("position", [STREAM, INSIDE])
+def test_it_encodes_and_decodes_by_its_definition(tmp_path: Path, make: Any, position: str) -> None:
+    header = read_header(make(tmp_path, position))
+    assert (header.format, header.hook_in, header.transcoder) == ("e2e_sae", position, False)
+    dictionary = load_dictionary(header)
+    t = {name: tensor.double().numpy() for name, tensor in weights().items()}
+    # TransformerLens' residual stream is the published model's without its mean; inside a block nothing is taken off.
+    x = X.double().numpy()
+    x = x - x.mean(-1, keepdims=True) if position == STREAM else x
+    values = np.maximum(x @ t["encoder.0.weight"].T + t["encoder.0.bias"], 0)
+    encoded = dictionary.encode(X)
+    np.testing.assert_allclose(encoded.numpy(), values, atol=1e-5)
+    columns = t["decoder.weight"] / np.linalg.norm(t["decoder.weight"], axis=0)
+    decoded = values @ columns.T + t["decoder.bias"]
+    np.testing.assert_allclose(dictionary.decode(encoded, X).numpy(), decoded, atol=1e-5)
+
+
+def test_what_is_taken_off_the_input_is_part_of_the_identity(tmp_path: Path) -> None:
+    stream = read_header(published(tmp_path))
+    inside = read_header(published(tmp_path, INSIDE))
+    assert stream.identity() == {**inside.identity(), "centre_input": True}
+
+
+def test_the_folder_of_one_file_will_do(tmp_path: Path) -> None:
+    published(tmp_path)
+    assert read_header(tmp_path).hook_in == STREAM
+    checkpoint(tmp_path)
+    with pytest.raises(FeatureSourceError, match=r"2 feature sources.*e2e_similar_ce_layer_6\.pt, samples_400000\.pt"):
+        read_header(tmp_path)
+
+
+def test_a_single_saes_state_takes_its_position_from_the_runs_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "sae.pt"
+    torch.save(weights(), file)
+    with pytest.raises(FeatureSourceError, match=r"sae\.pt: does not say which position.*final_config\.yaml"):
+        read_header(file)
+    config = tmp_path / "final_config.yaml"
+    config.write_text(CONFIG.format(position=f"{STREAM}\n    - {INSIDE}"))
+    with pytest.raises(FeatureSourceError, match="does not say which position"):
+        read_header(file)
+    config.write_text(CONFIG.format(position=STREAM))
+    assert read_header(file).hook_in == STREAM
+    config.write_text(f"saes:\n  sae_positions: {INSIDE}\n")
+    assert read_header(file).hook_in == INSIDE
+
+
+def test_several_saes_in_one_file_are_refused(tmp_path: Path) -> None:
+    file = checkpoint(tmp_path)
+    torch.save({**weights(prefix="blocks-2-hook_resid_pre."), **weights(prefix="blocks-6-hook_resid_pre.")}, file)
+    with pytest.raises(FeatureSourceError, match=r"2 SAEs \(blocks-2-hook_resid_pre, blocks-6-hook_resid_pre\)"):
+        read_header(file)
+
+
+@pytest.mark.parametrize("config", [None, "other: 1\n", "- 1\n", "a: [\n"])
+def test_four_common_names_alone_are_not_taken_for_it(tmp_path: Path, config: str | None) -> None:
+    file = published(tmp_path)
+    file.with_suffix(".yaml").unlink()
+    if config is not None:
+        file.with_suffix(".yaml").write_text(config)
+    with pytest.raises(FeatureSourceError, match="no known format"):
+        read_header(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("encoder.0.bias", torch.zeros(N + 1), r"b_enc has shape \(7,\)"),
+        ("encoder.0.weight", torch.zeros(N), r"w_enc has shape \(6,\), expected a matrix"),
+        ("decoder.weight", torch.zeros(D, N + 1), r"w_dec has shape \(7, 4\)"),
+        ("decoder.bias", torch.full((D,), torch.nan), "b_dec holds NaN"),
+    ],
+)
+def test_malformed_weights_are_refused(tmp_path: Path, name: str, tensor: torch.Tensor, message: str) -> None:
+    with pytest.raises(FeatureSourceError, match=rf"samples_400000\.pt: .*{message}"):
+        load_dictionary(read_header(checkpoint(tmp_path, changes={name: tensor})))
+
+
+def test_missing_torn_and_pickled(tmp_path: Path) -> None:
+    file = checkpoint(tmp_path)
+    tensors = torch.load(file)
+    tensors.pop("blocks-6-hook_resid_pre.decoder.bias")
+    torch.save(tensors, file)
+    with pytest.raises(FeatureSourceError, match=r"lacks blocks-6-hook_resid_pre\.decoder\.bias"):
+        load_dictionary(read_header(file))
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(FeatureSourceError, match="not readable as a PyTorch file"):
+        read_header(file)
+    torch.save({**tensors, "path": Path("x")}, file)
+    with pytest.raises(FeatureSourceError, match="holds more than tensors"):
+        read_header(file)
