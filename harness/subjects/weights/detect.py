@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.containers import read_torch
 from harness.subjects.weights.formats import READERS
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ def read_header(path: Path) -> SourceHeader:
         return header
     if not path.is_dir():
         if path.suffix in {".pt", ".pth"}:
+            from harness.subjects.weights.containers import read_torch  # noqa: PLC0415  -- listings do without PyTorch
+
             read_torch(path)  # says so if it is torn, or needs code to be read
         raise FeatureSourceError(
             "no known format of weights is a single file like this", where=str(path), hint=_expected()

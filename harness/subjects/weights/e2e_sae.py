@@ -17,7 +17,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from torch.nn.functional import normalize
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader
@@ -87,7 +86,9 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     w_enc = found["w_enc"].transpose(0, -1).contiguous()
     if header.centre_input:
         w_enc = (w_enc.double() - w_enc.double().mean(dim=0)).float()
-    return found | {"w_enc": w_enc, "w_dec": normalize(found["w_dec"], dim=0).transpose(0, -1).contiguous()}
+    # A column of zeros stays one, as in torch.nn.functional.normalize.
+    columns = found["w_dec"] / found["w_dec"].norm(dim=0, keepdim=True).clamp_min(1e-12)
+    return found | {"w_enc": w_enc, "w_dec": columns.transpose(0, -1).contiguous()}
 
 
 def _is_sae(file: Path) -> bool:
@@ -129,7 +130,7 @@ READER = Reader(
     name="e2e_sae",
     files="samples_*.pt, or a published .pt beside its .yaml",
     kinds="SAEs: ReLU",
-    checked="its definition, computed by hand in NumPy",
+    checked="files written and encoded by the class of e2e-sae 2.1.1",
     fits=_fits,
     header=read_header,
     arrays=arrays,

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
 
-import torch
-
 from harness.errors import FeatureSourceError
 
 if TYPE_CHECKING:
@@ -94,12 +92,16 @@ def _shapes(value: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _shape(entry: object) -> object:
+    import torch  # noqa: PLC0415  -- listings, and formats that say all in a config, do without PyTorch
+
     if isinstance(entry, torch.Tensor):
         return tuple(entry.shape)
     return _shapes(entry) if isinstance(entry, dict) else entry
 
 
 def _load(path: Path) -> object:
+    import torch  # noqa: PLC0415  -- as above
+
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except RuntimeError as error:

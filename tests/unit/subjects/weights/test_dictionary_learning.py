@@ -10,10 +10,13 @@ import torch
 from safetensors.torch import load_file
 
 from harness.errors import FeatureSourceError
+from harness.subjects.hooknames import to_hookpoint
 from harness.subjects.weights import read_header
 from harness.subjects.weights.load import load_dictionary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 FOLDERS = Path(__file__).parents[3] / "fixtures" / "feature_sources"
@@ -168,6 +171,27 @@ def test_a_threshold_that_training_never_set_keeps_every_positive_value(tmp_path
 )
 def test_where_it_reads(tmp_path: Path, trainer: dict[str, Any], buffer: dict[str, Any], hook: str | None) -> None:
     assert read_header(write(tmp_path, "AutoEncoder", buffer=buffer, **trainer)).hook_in == hook
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "place", "module"),
+    [
+        ("gpt2", "openai-community/gpt2", "mlp_out", "transformer.h.1.mlp"),
+        ("gpt2", "openai-community/gpt2", "attn_out", "transformer.h.1.attn"),
+        ("neox", "EleutherAI/pythia-70m-deduped", "attn_out", "gpt_neox.layers.1.attention"),
+        ("neox", "EleutherAI/pythia-70m-deduped", "resid_out", "gpt_neox.layers.1"),
+        ("llama", "meta-llama/Llama-3.1-8B-Instruct", "mlp_out", "model.layers.1.mlp"),
+        ("gemma2", "google/gemma-2-2b", "mlp_out", "model.layers.1.mlp"),
+        ("gemma2", "google/gemma-2-2b", "attn_out", "model.layers.1.self_attn"),
+        ("gemma2", "google/gemma-2-2b", "resid_post", "model.layers.1"),
+    ],
+)
+def test_where_it_reads_is_a_place_of_the_model(
+    tmp_path: Path, make_model: Callable[[str], Any], family: str, model: str, place: str, module: str
+) -> None:
+    hook = read_header(write(tmp_path, "AutoEncoder", submodule_name=f"{place}_layer_1", lm_name=model)).hook_in
+    assert hook is not None
+    assert str(to_hookpoint(hook, make_model(family))) == f"{module}.output"
 
 
 def test_where_it_reads_by_the_names_of_folders(tmp_path: Path) -> None:

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights import read_header
 from harness.subjects.weights.load import load_dictionary
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDERS = Path(__file__).parents[3] / "fixtures" / "feature_sources"
 D, N = 4, 6
 X = torch.randn(5, D, generator=torch.Generator().manual_seed(5)) * 3 + 2
 STREAM, INSIDE = "blocks.6.hook_resid_pre", "blocks.6.mlp.hook_post"
@@ -63,6 +68,51 @@ def test_it_encodes_and_decodes_by_its_definition(tmp_path: Path, make: Any, pos
     columns = t["decoder.weight"] / np.linalg.norm(t["decoder.weight"], axis=0)
     decoded = values @ columns.T + t["decoder.bias"]
     np.testing.assert_allclose(dictionary.decode(encoded, X).numpy(), decoded, atol=1e-5)
+
+
+def centre_what_is_written(model: Any) -> None:
+    """Take the mean over the width off all that a GPT-2 writes to its residual stream, as TransformerLens does."""
+    stream = model.transformer
+    writers = [stream.wte.weight, stream.wpe.weight]
+    for block in stream.h:
+        writers += [part.c_proj.weight for part in (block.attn, block.mlp)]
+        writers += [part.c_proj.bias for part in (block.attn, block.mlp)]
+    for tensor in writers:
+        tensor.data -= tensor.data.mean(dim=-1, keepdim=True)
+
+
+def test_on_the_published_models_hidden_states_it_gives_what_it_gave_in_training(
+    tmp_path: Path, make_model: Callable[[str], Any], tokens: torch.Tensor
+) -> None:
+    width = 16
+    generator = torch.Generator().manual_seed(3)
+    tensors = {
+        "encoder.0.weight": torch.randn(N, width, generator=generator),
+        "encoder.0.bias": torch.randn(N, generator=generator),
+        "decoder.weight": torch.randn(width, N, generator=generator),
+        "decoder.bias": torch.randn(width, generator=generator),
+    }
+    file = tmp_path / "samples_400000.pt"
+    torch.save({f"blocks-1-hook_resid_pre.{name}": tensor for name, tensor in tensors.items()}, file)
+    model, trained_on = make_model("gpt2"), make_model("gpt2")
+    centre_what_is_written(trained_on)
+    here, there = (each(tokens, output_hidden_states=True).hidden_states[1] for each in (model, trained_on))
+    # They are different hidden states, and the same values.
+    assert (here - there).abs().max() > 0.1
+    values = torch.relu(there @ tensors["encoder.0.weight"].T + tensors["encoder.0.bias"])
+    torch.testing.assert_close(load_dictionary(read_header(file)).encode(here), values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "published"])
+def test_it_equals_the_librarys_own_class(name: str) -> None:
+    folder = FOLDERS / f"e2e_sae_{name}"
+    golden = load_file(folder / "golden.safetensors")
+    header = read_header(folder)
+    assert header.hook_in == "blocks.1.hook_resid_pre"
+    dictionary = load_dictionary(header)
+    encoded = dictionary.encode(golden["x"])
+    torch.testing.assert_close(encoded, golden["z"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(dictionary.decode(encoded, golden["x"]), golden["y"], atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_taken_off_the_input_is_part_of_the_identity(tmp_path: Path) -> None:
