@@ -26,7 +26,7 @@ __all__ = ["READER"]
 _CONFIG = "cfg.json"
 _WEIGHTS = ("transcoder.safetensors", "transcoder.pt")
 _PACKAGE = "sae_training."
-_KEPT = ("hook_point", "out_hook_point", "is_transcoder", "d_in", "d_out", "model_name")
+_KEPT = ("hook_point", "out_hook_point", "is_transcoder", "d_in", "d_out", "d_sae", "model_name")
 
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_in": "b_dec", "b_dec": "b_dec_out"}
 
