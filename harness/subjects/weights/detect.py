@@ -27,6 +27,10 @@ def read_header(path: Path) -> SourceHeader:
     if header is not None:
         return header
     if not path.is_dir():
+        if path.suffix in {".pt", ".pth"}:
+            from harness.subjects.weights.containers import read_torch  # noqa: PLC0415  -- listings do without PyTorch
+
+            read_torch(path)  # says so if it is torn, or needs code to be read
         raise FeatureSourceError(
             "no known format of weights is a single file like this", where=str(path), hint=_expected()
         )

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 from harness.subjects.weights import (
     circuit_tracer,
     circuit_tracer_clt,
+    dictionary_learning,
+    e2e_sae,
     gemma_scope,
     gemma_scope_2,
     goodfire,
     llama_scope,
     llamascopium,
+    openai,
     qwen_scope,
     saelens,
     sparsify,
+    transcoder_circuits,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +38,11 @@ READERS: tuple[Reader, ...] = (
     llamascopium.READER,
     qwen_scope.READER,
     goodfire.READER,
+    dictionary_learning.READER,
+    transcoder_circuits.READER,
+    # Single files, told apart by the names of their tensors.
+    openai.READER,
+    e2e_sae.READER,
 )
 
 

@@ -1,0 +1,117 @@
+"""What a PyTorch file holds, found out without reading its weights and without running anything in it."""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from functools import lru_cache
+from pickle import UnpicklingError
+from typing import IO, TYPE_CHECKING, Any
+
+from harness.errors import FeatureSourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["only_file", "pickled_globals", "torch_entries", "torch_files"]
+
+_SUFFIX = ".pt"
+_MMAP_NEEDS_ZIP = "mmap can only be used"
+# What torch and pickletools were seen to raise over files that are torn or something else.
+_NOT_ONE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
+# The pickle of a checkpoint names its tensors only; one larger than this is no checkpoint of ours.
+_MAX_PICKLE = 1 << 26
+# PyTorch's old layout is four pickles (a magic number, a version, the machine, the object) and then the numbers.
+_OLD_PICKLES = 4
+_SHOWN = 8
+
+
+def torch_entries(path: Path) -> dict[str, Any] | None:
+    """Return the dictionary in a PyTorch file, with shapes (tuples) in place of its tensors.
+
+    None if the file is torn, holds no dictionary, or needs code to be read. The numbers themselves stay on disk, except
+    with files in PyTorch's layout of before version 1.6, which can only be read whole.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _entries(path, stat.st_size, stat.st_mtime_ns)
+
+
+def pickled_globals(path: Path) -> frozenset[str]:
+    """Return the full names of the classes and functions that a PyTorch file would import when it is unpickled.
+
+    The pickle's instructions are listed and not carried out. Empty if there is no such file or it is something else.
+    """
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                return frozenset(name for _ in range(_OLD_PICKLES) for name in _globals(file))
+            with zipfile.ZipFile(file) as archive:
+                info = next(entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl"))
+                if info.file_size > _MAX_PICKLE:
+                    return frozenset()
+                with archive.open(info) as pickled:
+                    return frozenset(_globals(pickled))
+    except (*_NOT_ONE, StopIteration):
+        return frozenset()
+
+
+def torch_files(path: Path, test: Callable[[Path], bool]) -> list[Path]:
+    """Return the PyTorch files that pass ``test``: ``path`` itself, or those in the folder ``path``, by name."""
+    found = sorted(path.glob(f"*{_SUFFIX}")) if path.is_dir() else [path]
+    return [file for file in found if file.suffix == _SUFFIX and test(file)]
+
+
+def only_file(path: Path, files: list[Path]) -> Path:
+    """Return the one file of ``files``, which were found at ``path``.
+
+    Raises:
+        FeatureSourceError: If there are several; the message lists them.
+    """
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files[:_SHOWN])
+        raise FeatureSourceError(f"holds {len(files)} feature sources", where=str(path), hint=f"add one of: {names}")
+    return files[0]
+
+
+@lru_cache(maxsize=64)
+def _entries(path: Path, size: int, mtime_ns: int) -> dict[str, Any] | None:  # noqa: ARG001  -- parts of the cache key
+    try:
+        value = _load(path)
+    except (UnpicklingError, *_NOT_ONE):
+        return None
+    return _shapes(value) if isinstance(value, dict) else None
+
+
+def _shapes(value: dict[Any, Any]) -> dict[str, Any]:
+    return {str(name): _shape(entry) for name, entry in value.items()}
+
+
+def _shape(entry: object) -> object:
+    import torch  # noqa: PLC0415  -- listings, and formats that say all in a config, do without PyTorch
+
+    if isinstance(entry, torch.Tensor):
+        return tuple(entry.shape)
+    return _shapes(entry) if isinstance(entry, dict) else entry
+
+
+def _load(path: Path) -> object:
+    import torch  # noqa: PLC0415  -- as above
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if _MMAP_NEEDS_ZIP not in str(error):
+            raise
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _globals(file: IO[bytes]) -> Iterator[str]:
+    # PyTorch writes pickles of protocol 2, where every import is one instruction.
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "GLOBAL":
+            yield str(argument).replace(" ", ".")
