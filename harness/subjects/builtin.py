@@ -9,7 +9,7 @@ __all__ = ["SUBJECTS"]
 SUBJECTS: tuple[SubjectSpec, ...] = (
     SubjectSpec(
         name="sae",
-        summary="Latents of a sparse autoencoder (SAELens or sparsify weights).",
+        summary="Latents of a sparse autoencoder.",
         factory="harness.subjects.sae:build",
         config="harness.subjects.configs:SaeConfig",
         source_identity="harness.subjects.identity:sae_identity",
@@ -17,7 +17,7 @@ SUBJECTS: tuple[SubjectSpec, ...] = (
     ),
     SubjectSpec(
         name="transcoder",
-        summary="Latents of a transcoder, with or without a skip connection (SAELens or sparsify weights).",
+        summary="Latents of a transcoder, with or without a skip connection.",
         factory="harness.subjects.transcoder:build",
         config="harness.subjects.configs:TranscoderConfig",
         source_identity="harness.subjects.identity:transcoder_identity",

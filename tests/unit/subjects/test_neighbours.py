@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from harness.errors import FeatureSourceError
+from harness.subjects.neighbours import nearest_directions
+
+DIRECTIONS = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [-1.0, 0.0]])
+
+
+def source(directions: torch.Tensor | None) -> Any:
+    def written(features: Any) -> torch.Tensor | None:
+        return None if directions is None else directions[list(features)]
+
+    return SimpleNamespace(n_features=5, write_directions=written, kind="sae", hookpoint="here")
+
+
+def test_the_largest_cosines_first_and_never_itself() -> None:
+    first, third = nearest_directions(source(DIRECTIONS), [0, 2], 3)
+    assert [feature for feature, _ in first] == [1, 3, 2]
+    assert [cosine for _, cosine in first] == pytest.approx([1.0, 0.5**0.5, 0.0])
+    assert [feature for feature, _ in third] == [3, 0, 1]
+
+
+def test_there_are_no_more_than_the_others() -> None:
+    assert len(nearest_directions(source(DIRECTIONS), [4], 99)[0]) == 4
+
+
+def test_a_source_that_writes_nothing_has_none() -> None:
+    with pytest.raises(FeatureSourceError, match="writes no direction"):
+        nearest_directions(source(None), [0], 1)
