@@ -46,7 +46,7 @@ def test_csv_with_line_breaks_in_a_cell(tmp_path: Path) -> None:
 def test_packed_files(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     content = b"feature,text\n3,x\n" if "csv" in name else b'{"feature": 3, "text": "x"}\n'
-    path.write_bytes(gzip.compress(content))
+    path.write_bytes(gzip.compress(content, mtime=0))
     assert text_of(path, 3) == "x"
 
 
@@ -165,7 +165,7 @@ def test_a_bad_csv_file_is_named_with_its_line(content: bytes, message: str, tmp
         ("a", b"x", "not a format that can be read"),
         ("a.gz", b"x", "not a format that can be read"),
         ("a.jsonl.gz", b"no gzip", "cannot be read"),
-        ("a.jsonl.gz", gzip.compress(b'{"feature": 1, "text": "x"}\n' * 100)[:-12], "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b'{"feature": 1, "text": "x"}\n' * 100, mtime=0)[:-12], "cannot be read"),
     ],
 )
 def test_files_that_cannot_be_read(name: str, content: bytes, message: str, tmp_path: Path) -> None:
