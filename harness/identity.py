@@ -13,9 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["canonical_json", "file_sha256", "fingerprint", "plain", "text_sha256"]
+__all__ = ["LATER", "canonical_json", "file_sha256", "fingerprint", "parameters_of", "plain", "text_sha256"]
 
 _BLOCK = 1 << 20
+LATER: dict[str, bool] = {"later": True}
+"""Metadata of a parameter that came after others had been in use; see ``parameters_of``."""
+
+
+def parameters_of(config: Any) -> dict[str, Any]:
+    """Return the parameters in a dataclass as plain data, for identities.
+
+    One marked ``LATER`` is left out while it stands at its default: that it can be set made no earlier run a different
+    one. Its default must mean what was done before.
+    """
+    later = {field.name: field.default for field in dataclasses.fields(config) if field.metadata.get("later")}
+    parameters: dict[str, Any] = plain(config)
+    return {
+        name: value for name, value in parameters.items() if name not in later or getattr(config, name) != later[name]
+    }
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  -- one return per kind of value reads best

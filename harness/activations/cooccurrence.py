@@ -23,15 +23,33 @@ class Neighbour:
     similarity: float
 
 
+_AT_ONCE = 512  # features whose neighbours are counted in one pass: one number for each of them and each other
+
+
 def cooccurring(activations: ActivationReader, features: Sequence[int], k: int) -> list[tuple[Neighbour, ...]]:
     """Return, for each of ``features``, the ``k`` others that share most tokens with it, by the Jaccard index.
 
     The Jaccard index is the number of tokens both fire on over the number either does. Features that share no token are
-    no neighbours, so there may be fewer than ``k``. One pass over the store, whatever the number of ``features``; of
-    equally near ones the lower number comes first.
+    no neighbours, so there may be fewer than ``k``. One pass over the store for every 512 of ``features``; of equally
+    near ones the lower number comes first.
     """
+    counts = activations.counts()
+    found = []
+    for start in range(0, len(features), _AT_ONCE):
+        asked = features[start : start + _AT_ONCE]
+        for feature, shared in zip(asked, _shared(activations, asked), strict=True):
+            either = counts[feature] + counts - shared
+            index = np.where(either > 0, shared / np.maximum(either, 1), 0.0)
+            index[feature] = 0.0
+            near = np.lexsort((np.arange(index.size), -index))[:k]
+            found.append(tuple(Neighbour(int(other), float(index[other])) for other in near if index[other] > 0))
+    return found
+
+
+def _shared(activations: ActivationReader, features: Sequence[int]) -> np.ndarray:
+    """Return how many tokens each of ``features`` shares with every feature, [len(features), n_features]."""
     fires = [activations.feature(feature).positions for feature in features]
-    where = np.concatenate(fires) if fires else np.zeros(0, dtype=np.int64)
+    where = np.concatenate(fires)
     whose = np.repeat(np.arange(len(features)), [found.size for found in fires])
     order = np.argsort(where, kind="stable")
     where, whose = where[order], whose[order]
@@ -41,13 +59,5 @@ def cooccurring(activations: ActivationReader, features: Sequence[int], k: int) 
         low, high = np.searchsorted(where, positions, side="left"), np.searchsorted(where, positions, side="right")
         for depth in range(int((high - low).max(initial=0))):
             reached = low + depth < high
-            np.add.at(shared[:, other], whose[low[reached] + depth], 1)
-    counts = activations.counts()
-    found = []
-    for place, feature in enumerate(features):
-        either = counts[feature] + counts - shared[place]
-        index = np.where(either > 0, shared[place] / np.maximum(either, 1), 0.0)
-        index[feature] = 0.0
-        near = np.lexsort((np.arange(index.size), -index))[:k]
-        found.append(tuple(Neighbour(int(other), float(index[other])) for other in near if index[other] > 0))
-    return found
+            shared[:, other] += np.bincount(whose[low[reached] + depth], minlength=len(features))
+    return shared

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["listed_features"]
 
 _WHERE = "features.path"
+_MOST_DIGITS = 18
 _HINT = "give a file with one feature number a line, or a JSON list of them"
 
 
@@ -45,7 +46,7 @@ def _numbers(text: str, path: Path) -> list[int]:
     if text.lstrip().startswith("["):
         try:
             found = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not readable as JSON: {error}", where=_WHERE, hint=_HINT) from error
         wrong = next((entry for entry in found if type(entry) is not int), None)
         if wrong is not None:
@@ -54,7 +55,7 @@ def _numbers(text: str, path: Path) -> list[int]:
     numbers = []
     for place, line in enumerate(text.splitlines(), start=1):
         content = line.partition("#")[0].strip()
-        if content and not (content.isascii() and content.isdigit()):
+        if content and not (content.isascii() and content.isdigit() and len(content) <= _MOST_DIGITS):
             raise ConfigError(
                 f"line {place} of {path} is no feature number: {content[:40]!r}", where=_WHERE, hint=_HINT
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from harness.identity import fingerprint, plain
+from harness.identity import fingerprint, parameters_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from harness.registry.catalogue import Registered
     from harness.registry.specs import Spec
 
-__all__ = ["PACE", "ResolvedPlugin", "ResolvedRun", "features_plain"]
-
-_OPTIONAL = frozenset({"path", "strata", "where"})
+__all__ = ["PACE", "ResolvedPlugin", "ResolvedRun"]
 
 PACE = frozenset(
     {
@@ -69,7 +67,7 @@ class ResolvedPlugin:
     def plain(self) -> dict[str, Any]:
         """Return plugin, version and parameters as plain data."""
         spec = self.registered.spec
-        return {"plugin": self.registered.qualified, "version": spec.version, **plain(self.config)}
+        return {"plugin": self.registered.qualified, "version": spec.version, **parameters_of(self.config)}
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class ResolvedRun:
             "subject": {name: subject.plain() for name, subject in self.subjects.items()},
             "corpus": {**self.corpus.plain(), **plain(self.corpus_tokens)},
             "examples": plain(self.examples),
-            "features": features_plain(self.features),
+            "features": parameters_of(self.features),
             "explainer": {**self.explainer.plain(), "llm": _paceless(self.explainer_llm), "set_name": self.set_name},
             "judge": _paceless(self.judge),
             "embedder": plain(self.embedder),
@@ -145,14 +143,6 @@ class ResolvedRun:
     def config_sha256(self) -> str:
         """Return the digest of ``plain()``: the same for two configurations exactly when they are the same run."""
         return fingerprint(self.plain(), length=64)
-
-
-def features_plain(features: FeaturesConfig) -> dict[str, Any]:
-    """Return what decides which features are used, as plain data.
-
-    Conditions that are not set are left out: that they can be set made no earlier run a different one.
-    """
-    return {name: value for name, value in plain(features).items() if name not in _OPTIONAL or value is not None}
 
 
 def _paceless(config: LLMConfig | None) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from harness.identity import LATER
+
 __all__ = [
     "BudgetConfig",
     "CorpusTokens",
@@ -94,9 +96,9 @@ class FeaturesConfig:
     start: int = 0
     stop: int | None = None
     ids: list[int] = field(default_factory=list)
-    path: str | None = None
-    strata: int | None = None
-    where: str | None = None
+    path: str | None = field(default=None, metadata=LATER)
+    strata: int | None = field(default=None, metadata=LATER)
+    where: str | None = field(default=None, metadata=LATER)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,12 +14,12 @@ from harness.examples.where import Condition
 from harness.seeding import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.activations.facts import FeatureFacts
     from harness.config.schema import FeaturesConfig
 
-__all__ = ["SELECTIONS", "NoUsableFeatureError", "candidates", "select_features"]
+__all__ = ["SELECTIONS", "Candidates", "NoUsableFeatureError", "candidates", "select_features"]
 
 SELECTIONS = ("all", "file", "list", "range", "sample")
 
@@ -74,6 +74,7 @@ def select_features(
         facts: Returns the facts of a feature; needed for ``where``.
 
     Raises:
+        ValueError: If ``counts`` or ``facts`` is needed and not given.
         ConfigError: If the selection is unknown, empty or contradictory.
         NoUsableFeatureError: If no feature is usable; the message counts the reasons.
         FeatureSourceError: If a feature does not exist; the message gives the valid ones.
@@ -88,6 +89,7 @@ def select_features(
         result = _unfit(condition, feature, subject, facts) or builder.build(feature)
         if isinstance(result, FeatureRecord):
             records.append(result)
+            looked_at.used()
         else:
             skipped.append(result)
     if not records:
@@ -99,8 +101,11 @@ def _unfit(
     condition: Condition | None, feature: int, subject: str, facts: Callable[[int], FeatureFacts] | None
 ) -> SkippedFeature | None:
     """Return the feature as passed over, if it does not meet the condition."""
-    if condition is None or facts is None:
+    if condition is None:
         return None
+    if facts is None:
+        message = "a condition on facts, and no facts"
+        raise ValueError(message)
     found = facts(feature)
     if condition.holds(found):
         return None
@@ -109,7 +114,7 @@ def _unfit(
 
 def candidates(
     config: FeaturesConfig, n_features: int, subject: str, counts: np.ndarray | None = None
-) -> tuple[Iterable[int], int]:
+) -> tuple[Candidates, int]:
     """Return the features to look at, in order, and how many usable ones are enough; see ``select_features``.
 
     Raises:
@@ -119,11 +124,11 @@ def candidates(
     if config.select == "sample":
         if config.n < 1:
             raise ConfigError(f"must be at least 1, and is {config.n}", where="features.n")
-        if config.strata is not None and counts is not None:
-            return _stratified(counts, config.strata, config.seed), config.n
-        return generator(config.seed, "features").permutation(n_features).tolist(), config.n
+        if config.strata is not None:
+            return Candidates(_strata(counts, config.strata, config.seed)), config.n
+        return Candidates([generator(config.seed, "features").permutation(n_features).tolist()]), config.n
     if config.select == "all":
-        return range(n_features), n_features
+        return Candidates([range(n_features)]), n_features
     if config.select == "range":
         chosen: Sequence[int] = _range(config, n_features)
     elif config.select == "list":
@@ -135,22 +140,52 @@ def candidates(
             raise FeatureSourceError(
                 f"there is no feature {feature}; the valid ones are 0 to {n_features - 1}", where=subject
             )
-    return chosen, len(chosen)
+    return Candidates([chosen]), len(chosen)
 
 
-def _stratified(counts: np.ndarray, strata: int, seed: int) -> list[int]:
-    """Return the features that fire, one of each stratum in turn, in a seeded order within each.
+class Candidates:
+    """Features to look at, in order: of several groups the next is of the one of which fewest were used so far.
 
-    Strata hold equal numbers of features (they differ by at most one), from those that fire least to those that fire
-    most; of equally frequent ones the lower number is in the lower stratum.
+    Args:
+        groups: Features of each group, in order.
     """
+
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        self._groups = [iter(group) for group in groups]
+        self._used = [0] * len(groups)
+        self._last = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the next feature; of groups of which equally many were used, the first one's."""
+        left = set(range(len(self._groups)))
+        while left:
+            self._last = min(left, key=lambda group: (self._used[group], group))
+            feature = next(self._groups[self._last], None)
+            if feature is None:
+                left.remove(self._last)
+            else:
+                yield feature
+
+    def used(self) -> None:
+        """Note that the feature that came last is one of those wanted."""
+        self._used[self._last] += 1
+
+
+def _strata(counts: np.ndarray | None, strata: int, seed: int) -> list[list[int]]:
+    """Return the features that fire in groups from rare to frequent, each in a seeded order.
+
+    The groups hold equal numbers of features (they differ by at most one); of equally frequent ones the lower number is
+    in the lower group.
+    """
+    if counts is None:
+        message = "strata, and no counts"
+        raise ValueError(message)
     firing = np.flatnonzero(counts > 0)
     by_density = firing[np.argsort(counts[firing], kind="stable")]
-    groups = [
+    return [
         generator(seed, "features", "stratum", number).permutation(group).tolist()
         for number, group in enumerate(np.array_split(by_density, strata))
     ]
-    return [feature for row in zip_longest(*groups) for feature in row if feature is not None]
 
 
 def _range(config: FeaturesConfig, n_features: int) -> range:

@@ -19,6 +19,7 @@ __all__ = ["Condition"]
 _WHERE = "features.where"
 _HINT = "write comparisons of facts with numbers, joined by and, or, not: density > 1e-4 and not prior_token"
 _LONGEST = 1000
+_LARGEST = 10**300  # what a float holds
 _COMPARE: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -86,7 +87,7 @@ class Condition:
             self._named(node, NUMBERS)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             self._number(node.operand)
-        elif not (isinstance(node, ast.Constant) and type(node.value) in {int, float}):
+        elif not (isinstance(node, ast.Constant) and _is_number(node.value)):
             raise self._not_understood(node)
 
     def _named(self, node: ast.Name, known: tuple[str, ...]) -> None:
@@ -102,6 +103,12 @@ class Condition:
             kind = "a yes/no fact, and is compared with nothing" if part in FLAGS else "a number, and must be compared"
             return ConfigError(f"'{part}' is {kind}", where=_WHERE, hint=_HINT)
         return ConfigError(f"'{part}' is not understood in a condition", where=_WHERE, hint=_HINT)
+
+
+def _is_number(value: object) -> bool:
+    if type(value) is int:
+        return abs(value) < _LARGEST
+    return type(value) is float
 
 
 def _truth(node: ast.expr, facts: FeatureFacts) -> bool:

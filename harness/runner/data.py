@@ -179,10 +179,12 @@ def _subject_identity(subject: ResolvedPlugin, cache: Path) -> Mapping[str, Any]
 def _with_logit_tokens(
     resolved: ResolvedRun, subject: ResolvedPlugin, records: Sequence[FeatureRecord], models: ModelPool
 ) -> Sequence[FeatureRecord]:
-    """Return the records with the tokens each feature promotes, where the explainer asks for them."""
+    """Return the records with the tokens each feature promotes, where the explainer asks and the source writes any."""
     if not records or not getattr(resolved.explainer.config, "logit_weights", False):
         return records
     model, source = models.load(subject)
+    if source.write_directions([records[0].feature]) is None:
+        return records  # it writes nothing to the residual stream, and so promotes no token
     tokens = top_logit_tokens(model, source, [record.feature for record in records], LOGIT_TOKENS)
     return [
         dataclasses.replace(record, statistics=dataclasses.replace(record.statistics, top_logit_tokens=names))

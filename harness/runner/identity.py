@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.config.resolved import features_plain
-from harness.identity import fingerprint, plain
+from harness.identity import fingerprint, parameters_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +43,7 @@ def plugin_identity(plugin: ResolvedPlugin) -> dict[str, Any]:
     return {
         "plugin": plugin.registered.qualified,
         "version": spec.version,
-        "params": plain(plugin.config),
+        "params": parameters_of(plugin.config),
     }
 
 
@@ -63,7 +62,7 @@ def protocol_fields(
     return {
         "corpus": plain(corpus),
         "examples": plain(resolved.examples),
-        "features": features_plain(resolved.features),
+        "features": parameters_of(resolved.features),
         "scorer": plugin_identity(scorer),
         "judge": plain(judge),
         "embedder": plain(embedder),

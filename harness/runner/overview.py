@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.activations.cooccurrence import cooccurring
 from harness.activations.facts import FLAGS, FactReader
 from harness.errors import ConfigError
-from harness.examples.select import candidates
+from harness.examples.select import Candidates, candidates
 from harness.examples.where import Condition
 from harness.identity import plain
 from harness.runner.data import ModelPool, opened
@@ -125,7 +125,7 @@ def _chosen(
     features = resolved.features
     numbers, enough = candidates(features, store.n_features, name, store.counts())
     if everything:
-        numbers, enough = range(store.n_features), store.n_features
+        numbers, enough = Candidates([range(store.n_features)]), store.n_features
     condition = None if features.where is None else Condition(features.where)
     chosen: list[FeatureFacts] = []
     looked_at: list[FeatureFacts] = []
@@ -137,6 +137,7 @@ def _chosen(
             looked_at.append(facts)
             if condition is None or condition.holds(facts):
                 chosen.append(facts)
+                numbers.used()
             bar.advance(1)
     return chosen, looked_at
 
@@ -152,21 +153,21 @@ def _more(
     more: dict[int, dict[str, Any]] = {number: {} for number in numbers}
     if not numbers or not (wanted.neighbours or wanted.logits):
         return more
+    if wanted.neighbours and len(numbers) > _MOST_WITH_NEIGHBOURS:
+        what = f"neighbours of {len(numbers):,} features at once; {_MOST_WITH_NEIGHBOURS:,} is the most"
+        raise ConfigError(what, where="--neighbours", hint="choose fewer, with features=... or features.where=...")
     model, source = models.load(resolved.subjects[name])
-    if wanted.logits:
+    # What writes nothing to the residual stream has neither promoted tokens nor neighbours by direction.
+    writes = source.write_directions(numbers[:1]) is not None
+    if wanted.logits and writes:
         for number, tokens in zip(numbers, top_logit_tokens(model, source, numbers, wanted.logits), strict=True):
             more[number]["promoted_tokens"] = tokens
+    if wanted.neighbours and writes:
+        for number, near in zip(numbers, nearest_directions(source, numbers, wanted.neighbours), strict=True):
+            more[number]["nearest_by_direction"] = [{"feature": other, "cosine": cosine} for other, cosine in near]
     if wanted.neighbours:
-        if len(numbers) > _MOST_WITH_NEIGHBOURS:
-            what = f"neighbours of {len(numbers):,} features at once; {_MOST_WITH_NEIGHBOURS:,} is the most"
-            raise ConfigError(what, where="--neighbours", hint="choose fewer, with features=... or features.where=...")
-        near = nearest_directions(source, numbers, wanted.neighbours)
-        together = cooccurring(store, numbers, wanted.neighbours)
-        for number, by_direction, by_tokens in zip(numbers, near, together, strict=True):
-            more[number]["nearest_by_direction"] = [
-                {"feature": other, "cosine": cosine} for other, cosine in by_direction
-            ]
+        for number, together in zip(numbers, cooccurring(store, numbers, wanted.neighbours), strict=True):
             more[number]["nearest_by_tokens"] = [
-                {"feature": neighbour.feature, "jaccard": neighbour.similarity} for neighbour in by_tokens
+                {"feature": neighbour.feature, "jaccard": neighbour.similarity} for neighbour in together
             ]
     return more

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from harness.config.schema import ModelConfig
+from harness.identity import LATER
 
 __all__ = ["AttentionHeadsConfig", "DirectionsConfig", "MlpNeuronsConfig", "SaeConfig", "TranscoderConfig"]
 
@@ -64,7 +65,7 @@ class MlpNeuronsConfig:
     top_k: int | None = 32
     threshold: float | None = None
     polarity: str = "positive"
-    value: str = "post"
+    value: str = field(default="post", metadata=LATER)
 
 
 @dataclass

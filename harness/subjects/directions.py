@@ -156,16 +156,21 @@ def build(config: DirectionsConfig, model: SubjectModel) -> Directions:
             hint = "a matrix holds one direction per row, [n, d]; this one may lie the other way round"
         message = f"the directions have width {found.weight.shape[1]}, but {hookpoint} of the model has width {width}"
         raise FeatureSourceError(message, where=config.source, hint=hint)
-    norms = found.weight.double().norm(dim=-1, keepdim=True)
+    weight = found.weight.double()
+    if hookpoint.transform == "centred":
+        # The value is the same without its mean, which a centred hidden state has nothing of; what is written must be.
+        weight = weight - weight.mean(dim=-1, keepdim=True)
+    norms = weight.norm(dim=-1, keepdim=True)
     factor = 1 / norms if config.normalise else torch.ones_like(norms)
-    weight, length = (found.weight * factor).float(), norms * factor
+    length = norms * factor
+    weight = weight * factor
     written = (weight / length**2).float()
     for name, row in zip(found.names, written, strict=True):
         if not bool(row.isfinite().all()):
             message = f"{name} is zero, or too close to it, and is no direction"
             raise FeatureSourceError(message, where=config.source, hint="take it out of the file")
     source = Directions(
-        weight=weight,
+        weight=weight.float(),
         bias=(found.bias * factor[:, 0]).float(),
         written=written,
         hookpoint=hookpoint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, FeatureSourceError, UnknownNameError
@@ -39,6 +40,8 @@ __all__ = [
 
 POLARITIES = ("positive", "negative", "absolute")
 
+# Formats whose files do not tell an SAE from a transcoder; their paths do, where they are kept.
+_TOLD_BY_PATH = frozenset({"gemma_scope", "gemma_scope_2"})
 _NEURON_VALUES = {"post": "input of the down projection", "pre": "input of the activation function"}
 _HEAD_VALUES = {"dimension": "input of the output projection", "norm": "norm of each head's output"}
 _DIRECTION_SUFFIXES = (".safetensors", ".npy")
@@ -79,7 +82,7 @@ def sae_hookpoint(config: SaeConfig, header: SourceHeader) -> str:
 def sae_identity(config: SaeConfig) -> dict[str, Any]:
     """Return what determines an SAE's values, given the model."""
     header = sae_header(config)
-    return {**header.identity(), "hookpoint": sae_hookpoint(config, header)}
+    return {**header.identity(), **_place(sae_hookpoint(config, header))}
 
 
 def transcoder_header(config: TranscoderConfig) -> SourceHeader:
@@ -90,6 +93,8 @@ def transcoder_header(config: TranscoderConfig) -> SourceHeader:
         MaterialError: If there are none.
     """
     header = _header(config.source)
+    if not header.transcoder and header.hook_in is None and header.format in _TOLD_BY_PATH:
+        return replace(header, transcoder=True)  # nothing says what it is, so whoever names the kind does
     if not header.transcoder:
         hint = "use the subject kind 'sae'"
         raise FeatureSourceError("these weights are an SAE's, not a transcoder's", where=config.source, hint=hint)
@@ -111,7 +116,7 @@ def transcoder_hookpoints(config: TranscoderConfig, header: SourceHeader) -> tup
 def transcoder_identity(config: TranscoderConfig) -> dict[str, Any]:
     """Return what determines a transcoder's values, given the model. Where it writes does not, and is left out."""
     header = transcoder_header(config)
-    return {**header.identity(), "hookpoint": transcoder_hookpoints(config, header)[0]}
+    return {**header.identity(), **_place(transcoder_hookpoints(config, header)[0])}
 
 
 def mlp_neurons_identity(config: MlpNeuronsConfig) -> dict[str, Any]:
@@ -193,6 +198,13 @@ def _kept(config: AttentionHeadsConfig | DirectionsConfig | MlpNeuronsConfig, wh
     if config.polarity not in POLARITIES:
         raise UnknownNameError("polarity", config.polarity, POLARITIES, where=where)
     return {"top_k": config.top_k, "threshold": config.threshold, "polarity": config.polarity}
+
+
+def _place(hookpoint: str) -> dict[str, Any]:
+    """Return where features are read. A name that has come to mean another place in some models says so."""
+    if hookpoint.partition("|")[0].endswith(".hook_attn_out"):
+        return {"hookpoint": hookpoint, "means": "what is added to the residual stream"}
+    return {"hookpoint": hookpoint}
 
 
 def _header(source: str) -> SourceHeader:

@@ -41,7 +41,7 @@ def read_header(path: Path) -> SourceHeader:
     """Return what the file and the configuration beside it say.
 
     Raises:
-        FeatureSourceError: If there are several SAEs, or neither says which position this one reads.
+        FeatureSourceError: If there are several SAEs.
     """
     file = only_file(path, torch_files(path, _is_sae))
     entries = torch_entries(file) or {}
@@ -50,15 +50,12 @@ def read_header(path: Path) -> SourceHeader:
         message = f"holds {len(names)} SAEs ({', '.join(names)}), and one is read at a time"
         raise FeatureSourceError(message, where=str(file), hint="save each position's tensors to a file of its own")
     hook = names[0].replace("-", ".") if names and names[0] else _position(file)
-    if hook is None:
-        hint = f"put the run's {_RUN_CONFIG} beside it, with one position under saes.sae_positions"
-        raise FeatureSourceError("does not say which position its SAE reads", where=str(file), hint=hint)
     return SourceHeader(
         format="e2e_sae",
         weights=file,
         activation="relu",
         subtract_b_dec=False,
-        centred=_STREAM.fullmatch(hook) is not None,
+        centred=hook is not None and _STREAM.fullmatch(hook) is not None,
         hook_in=hook,
     )
 

@@ -70,6 +70,8 @@ class SourceHeader:
             "centred": self.centred,
             "threshold": self.threshold,
             "gate_by_decoder_norm": self.gate_by_decoder_norm,
+            # Decides which latents fire, and how strongly, only through the decoder's norms.
+            "output_scale": self.output_scale if self.gate_by_decoder_norm or self.rescale_by_decoder_norm else None,
         }
         return {
             "format": self.format,

@@ -26,7 +26,8 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
         FeatureSourceError: If the file is unreadable, tensors are missing, shapes disagree with the config or with
             each other, or values are not finite.
     """
-    arrays = reader_named(header.format).arrays(read_tensors(header.weights), header)
+    reader = reader_named(header.format)
+    arrays = reader.arrays((reader.tensors or read_tensors)(header.weights), header)
     _check(arrays, header)
     if header.rescale_by_decoder_norm:
         # Scaling the encoder by the norms and the decoder by their inverse is the same map with nothing left to do.

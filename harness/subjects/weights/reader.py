@@ -31,6 +31,7 @@ class Reader:
         header: What the format says of itself, without reading weights; raises FeatureSourceError.
         arrays: From the tensors as stored to those of ``Dictionary`` (float32, canonical names and shapes, everything
             folded in that can be); raises FeatureSourceError if one is missing.
+        tensors: Reads the tensors of a header's file, where opening it is not enough.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Reader:
     fits: Callable[[Path], bool]
     header: Callable[[Path], SourceHeader]
     arrays: Callable[[Mapping[str, torch.Tensor], SourceHeader], dict[str, torch.Tensor]]
+    tensors: Callable[[Path], dict[str, torch.Tensor]] | None = None
 
 
 def holds(*names: str) -> Callable[[Path], bool]:

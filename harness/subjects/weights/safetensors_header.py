@@ -58,11 +58,20 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
             if length > _LONGEST:
                 raise ValueError(f"a header of {length} bytes")  # noqa: TRY301  -- one place makes the message
             entries = {
-                str(name): {"dtype": entry["dtype"], "shape": entry["shape"], "data_offsets": entry["data_offsets"]}
+                str(name): _entry(entry)
                 for name, entry in json.loads(file.read(length)).items()
                 if name != "__metadata__"
             }
-    except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FeatureSourceError(f"not readable as safetensors: {reason}", where=str(path)) from error
     return entries, 8 + length
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    """Return a tensor's entry with its parts of the types they should have; raises ValueError or TypeError if not."""
+    first, last = (int(place) for place in entry["data_offsets"])
+    if not 0 <= first <= last:
+        raise ValueError(f"data from {first} to {last}")
+    shape = [int(size) for size in entry["shape"]]
+    return {"dtype": str(entry["dtype"]), "shape": shape, "data_offsets": (first, last)}

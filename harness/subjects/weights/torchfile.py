@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import struct
 import zipfile
 from functools import lru_cache
 from pickle import UnpicklingError
@@ -11,15 +12,25 @@ from typing import IO, TYPE_CHECKING, Any
 from harness.errors import FeatureSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-__all__ = ["only_file", "pickled_globals", "torch_entries", "torch_files"]
+__all__ = ["only_file", "pickled_globals", "read_with_stand_ins", "torch_entries", "torch_files"]
 
 _SUFFIX = ".pt"
 _MMAP_NEEDS_ZIP = "mmap can only be used"
 # What torch and pickletools were seen to raise over files that are torn or something else.
-_NOT_ONE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
+_NOT_ONE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 # The pickle of a checkpoint names its tensors only; one larger than this is no checkpoint of ours.
 _MAX_PICKLE = 1 << 26
 # PyTorch's old layout is four pickles (a magic number, a version, the machine, the object) and then the numbers.
@@ -58,6 +69,33 @@ def pickled_globals(path: Path) -> frozenset[str]:
                     return frozenset(_globals(pickled))
     except (*_NOT_ONE, StopIteration):
         return frozenset()
+
+
+def read_with_stand_ins(path: Path, classes: Collection[str]) -> object:
+    """Return what a PyTorch file holds, with an empty object in place of each one of the ``classes`` it names.
+
+    PyTorch's restricted reader takes tensors and plain data only. It is told that these names mean classes that have
+    nothing but the attributes the file gives them; no code of the file's or of any package's is run or imported.
+
+    Args:
+        path: The file.
+        classes: Full names, as ``pickled_globals`` lists them.
+
+    Raises:
+        FeatureSourceError: If it is missing or torn, or needs code to be read all the same.
+    """
+    import torch  # noqa: PLC0415  -- as below
+
+    stand_ins: list[Any] = [(type("StandIn", (), {}), name) for name in classes]
+    try:
+        with torch.serialization.safe_globals(stand_ins):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        what = "holds more than tensors, plain data and a training run's configuration, and is not read"
+        raise FeatureSourceError(what, where=str(path)) from error
+    except _NOT_ONE as error:
+        said = " ".join(str(error).split())[:200]
+        raise FeatureSourceError(f"not readable as a PyTorch file: {said}", where=str(path)) from error
 
 
 def torch_files(path: Path, test: Callable[[Path], bool]) -> list[Path]:

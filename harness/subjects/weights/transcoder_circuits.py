@@ -1,19 +1,20 @@
-"""Reader of transcoder_circuits' transcoders (Dunefsky et al. 2024), once their tensors are out of the training pickle.
+"""Reader of transcoder_circuits' transcoders (Dunefsky et al. 2024).
 
-As published, a file pickles the object of a training run's configuration, and such a file is never unpickled here: it
-is refused with the command that converts it. The converted folder holds ``transcoder.safetensors`` (or
-``transcoder.pt``, with tensors only) under the names of the state dict, and ``cfg.json`` with ``hook_point`` and
-``out_hook_point``.
+As published, a file holds the tensors and, pickled, the object of a training run's configuration. PyTorch's restricted
+reader takes it with an empty object in that one's place (``torchfile.read_with_stand_ins``); any other object in it is
+refused. A folder with the tensors alone is read too: ``transcoder.safetensors`` (or ``transcoder.pt``) under the names
+of the state dict, and ``cfg.json`` with ``hook_point`` and ``out_hook_point``.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer, read_json
 from harness.subjects.weights.reader import Reader, holds, take
-from harness.subjects.weights.torchfile import pickled_globals, torch_files
+from harness.subjects.weights.torchfile import only_file, pickled_globals, read_with_stand_ins, torch_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,48 +26,37 @@ __all__ = ["READER"]
 
 _CONFIG = "cfg.json"
 _WEIGHTS = ("transcoder.safetensors", "transcoder.pt")
-_PACKAGE = "sae_training."
-_KEPT = ("hook_point", "out_hook_point", "is_transcoder", "d_in", "d_out", "d_sae", "model_name")
+# The classes that a published file names: of one package, by identifiers.
+_CLASS = re.compile(r"sae_training(?:\.[A-Za-z_]\w*)+")
 
 _NAMES = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_in": "b_dec", "b_dec": "b_dec_out"}
 
-# The configuration's class is stood in for by an empty one, so that PyTorch reads the file without running any of it.
-_CONVERT = (
-    'python -c "import json, torch; from safetensors.torch import save_file; '
-    "torch.serialization.add_safe_globals([(type('Config', (), {{}}), name) for name in {classes}]); "
-    "found = torch.load({file!r}, map_location='cpu', weights_only=True); "
-    "tensors = {{name: tensor.contiguous() for name, tensor in found['state_dict'].items()}}; "
-    "save_file(tensors, 'transcoder.safetensors'); "
-    "config = vars(found['cfg']); "
-    "json.dump({{key: config.get(key) for key in {kept}}}, open('cfg.json', 'w'))\" "
-    "and give the folder that then holds transcoder.safetensors and cfg.json"
-)
-
 
 def read_header(path: Path) -> SourceHeader:
-    """Return what a converted folder's config says.
+    """Return what the configuration says, in the published file or beside the tensors.
 
     Raises:
-        FeatureSourceError: If this is a file as published (the message says how to convert it), if the config names no
-            hook points, or if it is an autoencoder's.
+        FeatureSourceError: If it is an autoencoder's, or there are several published files.
     """
-    if raw := torch_files(path, _is_raw):
-        raise _refusal(raw[0])
-    config_path = path / _CONFIG
-    config = read_json(config_path)
+    weights = next((path / name for name in _WEIGHTS if holds(_CONFIG, name)(path)), None)
+    if weights is not None:
+        where, config = path / _CONFIG, read_json(path / _CONFIG)
+    else:
+        weights = where = only_file(path, torch_files(path, _is_published))
+        config = _published(weights)[0]
     if config.get("is_transcoder") is False:
-        hint = "rename the weights to sae_weights.safetensors, and the folder is read as SAELens'"
-        raise FeatureSourceError("an autoencoder, not a transcoder", where=str(config_path), hint=hint)
+        hint = "save its tensors as sae_weights.safetensors beside a cfg.json, and it is read as SAELens'"
+        raise FeatureSourceError("an autoencoder, not a transcoder", where=str(where), hint=hint)
     return SourceHeader(
         format="transcoder_circuits",
-        weights=next(path / name for name in _WEIGHTS if (path / name).is_file()),
+        weights=weights,
         activation="relu",
-        d_in=integer(config, "d_in", config_path),
-        n_features=integer(config, "d_sae", config_path),
+        d_in=integer(config, "d_in", where),
+        n_features=integer(config, "d_sae", where),
         transcoder=True,
         subtract_b_dec=False,
-        hook_in=_text(config, "hook_point", config_path),
-        hook_out=_text(config, "out_hook_point", config_path),
+        hook_in=_text(config, "hook_point", where),
+        hook_out=_text(config, "out_hook_point", where),
     )
 
 
@@ -87,35 +77,52 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     return found | {"b_enc": (b_enc.double() - b_in.double() @ w_enc.double()).float()}
 
 
-def _text(config: Mapping[str, Any], key: str, path: Path) -> str:
+def _text(config: Mapping[str, Any], key: str, path: Path) -> str | None:
     value = config.get(key)
-    if not isinstance(value, str) or not value:
-        hint = f'set "{key}", as in blocks.8.ln2.hook_normalized or blocks.8.hook_mlp_out'
-        raise FeatureSourceError(f"does not say {key}", where=str(path), hint=hint)
-    return value
+    if value is not None and not isinstance(value, str):
+        raise FeatureSourceError(f"{key} should be a text, not {value!r:.40}", where=str(path))
+    return value or None
 
 
-def _is_raw(file: Path) -> bool:
-    return any(name.startswith(_PACKAGE) for name in pickled_globals(file))
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if path.name in _WEIGHTS:
+        from harness.subjects.weights.containers import read_tensors  # noqa: PLC0415  -- imports torch
+
+        return read_tensors(path)
+    return _published(path)[1]
 
 
-def _refusal(file: Path) -> FeatureSourceError:
-    classes = sorted(name for name in pickled_globals(file) if name.startswith(_PACKAGE))
-    command = _CONVERT.format(classes=classes, file=file.name, kept=_KEPT)
-    message = "holds the pickled configuration of a training run, and is not unpickled"
-    return FeatureSourceError(message, where=str(file), hint=f"convert it once in its folder: {command}")
+def _published(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return the configuration's attributes and the tensors of a published file."""
+    import torch  # noqa: PLC0415  -- what is in converted folders is told without it
+
+    found = read_with_stand_ins(path, _classes(path))
+    state = found.get("state_dict") if isinstance(found, dict) else None
+    config = getattr(found.get("cfg"), "__dict__", None) if isinstance(found, dict) else None
+    if not isinstance(state, dict) or not isinstance(config, dict):
+        raise FeatureSourceError("holds no state_dict and cfg, as a published file does", where=str(path))
+    return dict(config), {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _classes(file: Path) -> list[str]:
+    return sorted(name for name in pickled_globals(file) if _CLASS.fullmatch(name))
+
+
+def _is_published(file: Path) -> bool:
+    return bool(_classes(file))
 
 
 def _fits(path: Path) -> bool:
-    return any(holds(_CONFIG, name)(path) for name in _WEIGHTS) or bool(torch_files(path, _is_raw))
+    return any(holds(_CONFIG, name)(path) for name in _WEIGHTS) or bool(torch_files(path, _is_published))
 
 
 READER = Reader(
     name="transcoder_circuits",
-    files=f"{_CONFIG} and {_WEIGHTS[0]}, converted from the published .pt",
+    files=f"a published .pt, or {_CONFIG} and {_WEIGHTS[0]}",
     kinds="transcoders: ReLU",
     checked="its definition, computed by hand in NumPy",
     fits=_fits,
     header=read_header,
     arrays=arrays,
+    tensors=_tensors,
 )

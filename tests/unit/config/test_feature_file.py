@@ -28,6 +28,8 @@ def test_numbers_become_a_list(text: str, tmp_path: Path) -> None:
         ("[3, 4.5]", r"holds 4\.5"),
         ("[3, true]", "holds True"),
         ("[3,", "not readable as JSON"),
+        ("[" * 100_000, "not readable as JSON"),
+        ("9" * 5000, "line 1 of .* is no feature number"),
     ],
 )
 def test_other_contents_are_refused(text: str, said: str, tmp_path: Path) -> None:

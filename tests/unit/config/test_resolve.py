@@ -207,3 +207,13 @@ def test_the_order_of_choice_does_not_matter(order: list[str]) -> None:
     catalogue = load_catalogue()
     first = resolve_run(compose_run([f"subject=[{','.join(order)}]"], catalogue), catalogue)
     assert list(first.subjects) == sorted(order)
+
+
+def test_what_came_later_and_is_not_set_makes_no_run_a_different_one(resolve: Callable[..., ResolvedRun]) -> None:
+    run = resolve("subject=demo_neurons")
+    assert "value" not in run.plain()["subject"]["demo_neurons"]
+    assert {"path", "strata", "where"} & run.plain()["features"].keys() == set()
+    asked = resolve("subject=demo_neurons", "subject.demo_neurons.value=pre", "features.where='not dead'")
+    assert asked.plain()["subject"]["demo_neurons"]["value"] == "pre"
+    assert asked.plain()["features"]["where"] == "not dead"
+    assert len({run.config_sha256, asked.config_sha256}) == 2

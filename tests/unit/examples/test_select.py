@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from harness.activations.facts import FeatureFacts
 from harness.config.schema import FeaturesConfig
 from harness.errors import ConfigError, ExampleError, FeatureSourceError, UnknownNameError
 from harness.examples.record import ExampleSet, FeatureRecord, FeatureStatistics, SkippedFeature
-from harness.examples.select import candidates, select_features
+from harness.examples.select import select_features
 
 
 class EveryThird:
@@ -107,15 +108,42 @@ def test_a_condition_that_nothing_meets_is_said_with_an_instance() -> None:
         select_features(FeaturesConfig(where="density > 1"), EveryThird(), 60, "s", facts=facts)
 
 
-def test_strata_are_taken_in_turn_from_rare_to_frequent() -> None:
-    counts = np.array([0, *range(59, 0, -1)])
-    config = FeaturesConfig(n=8, strata=4)
-    looked_at, enough = candidates(config, 60, "s", counts)
-    order = list(looked_at)
-    assert (enough, sorted(order)) == (8, list(range(1, 60)))
-    bounds = [15, 30, 45, 59]
-    for place, feature in enumerate(order[:56]):
-        stratum = place % 4
-        assert (0 if stratum == 0 else bounds[stratum - 1]) < counts[feature] <= bounds[stratum]
-    assert list(candidates(config, 60, "s", counts)[0]) == order
-    assert list(candidates(FeaturesConfig(n=8, strata=4, seed=1), 60, "s", counts)[0]) != order
+class Rare:
+    """A builder that cannot use what fires fewer than 20 times; feature ``f`` fires ``f`` times."""
+
+    def build(self, feature: int) -> FeatureRecord | SkippedFeature:
+        if feature < 20:
+            return SkippedFeature("s", feature, "too_few_windows", "why")
+        empty = ExampleSet((), ())
+        return FeatureRecord("s", feature, FeatureStatistics(1, 1, 1, 1.0), empty, empty, "p")
+
+
+def stratum(feature: int) -> int:
+    return min((feature - 1) // 25, 3)
+
+
+def test_strata_give_equally_many_usable_features_from_rare_to_frequent() -> None:
+    counts = np.arange(101)
+    config = FeaturesConfig(n=16, strata=4)
+    records, skipped = select_features(config, Rare(), 101, "s", counts=counts)
+    used = [record.feature for record in records]
+    assert Counter(stratum(feature) for feature in used) == {0: 4, 1: 4, 2: 4, 3: 4}
+    assert {stratum(feature.feature) for feature in skipped} == {0}
+    again = select_features(config, Rare(), 101, "s", counts=counts)[0]
+    assert [record.feature for record in again] == used
+    other = select_features(FeaturesConfig(n=16, strata=4, seed=1), Rare(), 101, "s", counts=counts)[0]
+    assert [record.feature for record in other] != used
+
+
+def test_a_stratum_that_has_too_few_leaves_its_share_to_the_others() -> None:
+    records, skipped = select_features(FeaturesConfig(n=60, strata=4), Rare(), 101, "s", counts=np.arange(101))
+    assert Counter(stratum(record.feature) for record in records) == {0: 6, 1: 18, 2: 18, 3: 18}
+    assert len(skipped) == 19
+    assert all(record.feature > 0 for record in records)  # the dead one is in no stratum
+
+
+def test_what_is_needed_is_not_left_out_in_silence() -> None:
+    with pytest.raises(ValueError, match="no counts"):
+        select(strata=3)
+    with pytest.raises(ValueError, match="no facts"):
+        select(where="not dead")

@@ -57,6 +57,7 @@ def test_the_facts_named_are_shown() -> None:
         ("density + 1 > 0", r"'density \+ 1' is not understood"),
         ("1", "'1' is not understood"),
         ("dead" + " or dead" * 200, "longer than 1000"),
+        ("n_active < " + "9" * 400, "is not understood"),
     ],
 )
 def test_what_is_no_condition_is_refused_with_the_part(text: str, said: str) -> None:

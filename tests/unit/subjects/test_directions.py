@@ -311,3 +311,22 @@ def test_features_out_of_range_are_refused(subject: SubjectModel, source: str) -
     ):
         with pytest.raises(FeatureSourceError, match="no feature 3: they run from 0 to 2"):
             ask()
+
+
+def test_a_direction_in_a_centred_stream_moves_its_value_by_what_is_asked(
+    tmp_path: Path, make_model: Callable[[str], Any], subject: SubjectModel, tokens: torch.Tensor
+) -> None:
+    model = SubjectModel(make_model("gpt2"), subject.tokenizer, {})
+    save_file({"w": torch.arange(32.0).reshape(2, 16) + 1}, tmp_path / "w.safetensors")
+    config = DirectionsConfig(
+        source=str(tmp_path / "w.safetensors"), hookpoint="blocks.0.hook_resid_post|centred", top_k=None, threshold=0.0
+    )
+    source = build(config, model)
+    hidden = model.hidden_states(tokens, None, [source.hookpoint])[source.hookpoint]
+    direction = source.written[1]
+    moved = hidden + direction - direction.mean()
+    change = source._signed(moved, [1]) - source._signed(hidden, [1])
+    torch.testing.assert_close(change, torch.ones_like(change), atol=1e-4, rtol=0)
+    save_file({"w": torch.ones(1, 16)}, tmp_path / "w.safetensors")
+    with pytest.raises(FeatureSourceError, match="is zero"):
+        build(config, model)

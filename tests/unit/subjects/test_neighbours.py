@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from harness.errors import FeatureSourceError
+from harness.subjects import neighbours
 from harness.subjects.neighbours import nearest_directions
 
 DIRECTIONS = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [-1.0, 0.0]])
@@ -24,6 +25,17 @@ def test_the_largest_cosines_first_and_never_itself() -> None:
     assert [feature for feature, _ in first] == [1, 3, 2]
     assert [cosine for _, cosine in first] == pytest.approx([1.0, 0.5**0.5, 0.0])
     assert [feature for feature, _ in third] == [3, 0, 1]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 99])
+def test_equal_ones_come_by_number_however_many_are_looked_at_at_once(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "_AT_ONCE", at_once)
+    same = torch.ones(6, 2)
+    made = source(same)
+    made.n_features = 6
+    assert [feature for feature, _ in nearest_directions(made, [3], 4)[0]] == [0, 1, 2, 4]
 
 
 def test_there_are_no_more_than_the_others() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,7 +14,7 @@ import torch
 from harness.errors import FeatureSourceError, SubjectError
 from harness.subjects.builtin import SUBJECTS
 from harness.subjects.configs import SaeConfig, TranscoderConfig
-from harness.subjects.identity import sae_identity, transcoder_identity
+from harness.subjects.identity import sae_header, sae_identity, transcoder_header, transcoder_identity
 from harness.subjects.model import SubjectModel
 from harness.subjects.protocol import FeatureSource, InterventionMode
 from harness.subjects.sae import build as build_sae
@@ -151,3 +152,23 @@ def test_a_layer_of_a_cross_layer_transcoder_is_read_and_not_steered(subject: Su
     with pytest.raises(FeatureSourceError, match="can be read but not steered"):
         source.intervene(subject.model, [0], InterventionMode.ADD, 1.0)
     assert transcoder_identity(config) == source.identity
+
+
+def test_a_hook_that_has_come_to_mean_another_place_is_another_source() -> None:
+    source = str(FOLDERS / "saelens_topk")
+    before = sae_identity(SaeConfig(source=source, hookpoint="blocks.1.hook_resid_pre"))
+    after = sae_identity(SaeConfig(source=source, hookpoint="blocks.1.hook_attn_out"))
+    assert "means" not in before
+    assert after["means"]
+
+
+def test_weights_that_do_not_say_what_they_are_are_what_they_are_called(tmp_path: Path) -> None:
+    (file,) = (FOLDERS / "releases" / "gemma-scope-2b-pt-transcoders").rglob("params.npz")
+    folder = tmp_path / "layer_1" / "width_1k" / "average_l0_3"
+    folder.mkdir(parents=True)
+    shutil.copy(file, folder)
+    places = {"hookpoint": "model.layers.1.mlp.input", "hookpoint_out": "model.layers.1.mlp.output"}
+    assert transcoder_header(TranscoderConfig(source=str(folder), **places)).transcoder
+    assert not sae_header(SaeConfig(source=str(folder), hookpoint="model.layers.1.output")).transcoder
+    with pytest.raises(FeatureSourceError, match="use the subject kind 'sae'"):
+        transcoder_identity(TranscoderConfig(source=str(FOLDERS / "saelens_topk")))

@@ -189,3 +189,18 @@ def test_missing_and_torn(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "final.safetensors").write_bytes(b"torn")
     with pytest.raises(FeatureSourceError, match="not readable as safetensors"):
         load_dictionary(read_header(tmp_path))
+
+
+def test_what_decides_which_latents_fire_is_part_of_the_identity(tmp_path: Path) -> None:
+    def identity(number: int, out: float, *, by_norm: bool) -> dict[str, Any]:
+        norms = {"in": IN, "out": out}
+        folder = write(
+            tmp_path / str(number),
+            **TRANSCODER,
+            dataset_average_activation_norm=norms,
+            sparsity_include_decoder_norm=by_norm,
+        )
+        return read_header(folder).identity()
+
+    assert identity(0, 10.0, by_norm=True) != identity(1, 20.0, by_norm=True)
+    assert identity(2, 10.0, by_norm=False) == identity(3, 20.0, by_norm=False)
