@@ -167,7 +167,7 @@ def test_weights_that_do_not_say_what_they_are_are_what_they_are_called(tmp_path
     folder = tmp_path / "layer_1" / "width_1k" / "average_l0_3"
     folder.mkdir(parents=True)
     shutil.copy(file, folder)
-    places = {"hookpoint": "model.layers.1.mlp.input", "hookpoint_out": "model.layers.1.mlp.output"}
+    places: dict[str, Any] = {"hookpoint": "model.layers.1.mlp.input", "hookpoint_out": "model.layers.1.mlp.output"}
     assert transcoder_header(TranscoderConfig(source=str(folder), **places)).transcoder
     assert not sae_header(SaeConfig(source=str(folder), hookpoint="model.layers.1.output")).transcoder
     with pytest.raises(FeatureSourceError, match="use the subject kind 'sae'"):
