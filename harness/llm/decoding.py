@@ -19,27 +19,28 @@ if TYPE_CHECKING:
 __all__ = ["Decoding", "alternatives_at", "pick"]
 
 
-def pick(logprobs: np.ndarray, temperature: float, top_p: float, uniform: float) -> int:
+def pick(logprobs: np.ndarray, temperature: float, top_p: float, draws: np.random.Generator) -> int:
     """Return the token drawn.
+
+    By the Gumbel-max trick: each token's score gets a draw of its own, and the highest is taken. A draw then depends on
+    the last digit of a logit only where two scores are as good as equal. Drawn by a cumulative sum, the thousands of
+    unlikely tokens are so narrow that it often did, and an answer depended on what a batch was made of.
 
     Args:
         logprobs: Log-probabilities [V]; minus infinity for what may not come.
         temperature: 0 for the likeliest (of equals the first).
         top_p: Only the likeliest tokens that together reach this mass are drawn from.
-        uniform: The draw, in [0, 1).
+        draws: Used for V draws, unless the temperature is 0.
     """
     if temperature <= 0:
         return int(np.argmax(logprobs))
     scaled = logprobs.astype(np.float64) / temperature
-    mass = np.exp(scaled - scaled.max())
-    mass /= mass.sum()
-    order = np.argsort(-mass, kind="stable")
-    summed = np.cumsum(mass[order])
-    kept = min(int(np.searchsorted(summed, min(top_p, 1.0))) + 1, len(order))
-    # A draw at the very end of a sum that rounding left short of one must not fall on an impossible token.
-    place = int(np.searchsorted(summed[:kept], uniform * summed[kept - 1], side="right"))
-    possible = int(np.count_nonzero(mass[order[:kept]]))
-    return int(order[min(place, possible - 1)])
+    if top_p < 1:
+        mass = np.exp(scaled - scaled.max())
+        order = np.argsort(-mass, kind="stable")
+        kept = int(np.searchsorted(np.cumsum(mass[order]), top_p * mass.sum())) + 1
+        scaled[order[kept:]] = -np.inf
+    return int(np.argmax(scaled + draws.gumbel(size=scaled.size)))
 
 
 def alternatives_at(
@@ -117,7 +118,7 @@ class Decoding:
         """Choose the next token by its log-probabilities [V] in float32; ``finish`` is set if it was the last."""
         request = self._request
         allowed = None if self._trie is None else self._trie.allowed(sorted(self._ends))
-        token = pick(self._masked(logprobs, allowed), request.temperature, request.top_p, self._draw())
+        token = pick(self._masked(logprobs, allowed), request.temperature, request.top_p, self._draws)
         if token in self._ends:
             self._n_ends = 1
             self.finish = "stop"
@@ -141,9 +142,6 @@ class Decoding:
             output_tokens=len(self._tokens) + self._n_ends,
             cached_input_tokens=cached_tokens,
         )
-
-    def _draw(self) -> float:
-        return float(self._draws.random()) if self._request.temperature > 0 else 0.0
 
     def _masked(self, logprobs: np.ndarray, allowed: Sequence[int] | None) -> np.ndarray:
         if allowed is None:

@@ -196,9 +196,7 @@ class LitellmBackend:
     async def _prompt_logprobs(self, request: PromptLogprobsRequest, wire: WireFormat) -> Reply:
         params = prompt_params(request, wire)
         call = {**self._common(), **params, **self._open.for_text}
-        body = await self._call(
-            lambda: self._litellm.atext_completion(**call, **self._unlogged("atext_completion", call))
-        )
+        body = await self._call(lambda: self._litellm.atext_completion(**self._unlogged("atext_completion", call)))
         return parse_prompt_logprobs(body)
 
     async def close(self) -> None:

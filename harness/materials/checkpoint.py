@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import MaterialError
 from harness.materials.errors import MissingMaterialError
+from harness.materials.hub import hub_errors
 from harness.materials.resolve import material_identity, resolve
 from harness.materials.uri import has_scheme
 from harness.progress import SILENT
@@ -79,7 +80,6 @@ def _commit(repository: str, revision: str | None) -> str:
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
     # Imports here keep plans and listings of local models free of the hub client.
-    from httpx import HTTPError  # noqa: PLC0415  -- see above
     from huggingface_hub import HfApi, try_to_load_from_cache  # noqa: PLC0415  -- see above
 
     cached = try_to_load_from_cache(repository, "config.json", revision=revision)
@@ -87,7 +87,7 @@ def _commit(repository: str, revision: str | None) -> str:
         return Path(cached).parent.name
     try:
         commit = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_S).sha
-    except (HTTPError, OSError, ValueError) as error:
+    except hub_errors() as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MissingMaterialError(
             f"no such local path, and the model hub gives no such model: {reason}",

@@ -71,18 +71,23 @@ def test_an_unknown_price_is_null_and_not_0(tmp_path: Path) -> None:
     assert {line["usage"]["usd"] for line in run.lines("scores.jsonl")} == {None}
 
 
-def test_a_prompt_that_is_too_long_is_said_with_feature_numbers_and_mend(tmp_path: Path) -> None:
+@pytest.mark.parametrize("features", [1, 3])
+def test_a_prompt_that_is_too_long_is_said_with_feature_numbers_and_mend(tmp_path: Path, features: int) -> None:
+    """A single feature is no evidence against the judge; with more the run ends in one line."""
+    size = Size(features, SIZE.activating, SIZE.non_activating)
     with EndpointProcess(EndpointSettings(context_tokens=100)) as endpoint:
-        run = JudgedRun(tmp_path / "run", endpoint.url, SIZE)
-        assert run.finish() == 1
-    failed = [line for line in run.said.splitlines() if line.startswith("harness: failed: ")]
-    assert len(failed) == SIZE.units
-    lines = run.lines("scores.jsonl")
+        run = JudgedRun(tmp_path / "run", endpoint.url, size)
+        assert run.finish() == (1 if features == 1 else 2)
+    said = [line for line in run.said.splitlines() if line.startswith("harness: ")]
+    assert len(said) == 1
+    lines = [line for line in run.lines("scores.jsonl") if line["status"] == "error"]
+    assert lines
     for line in lines:
-        assert line["status"] == "error"
         assert "maximum context length is 100 tokens" in line["error"]
         assert "Try: a smaller examples.window_tokens or examples.score_activating" in line["error"]
-        assert any(f"{line['subject']}/{line['feature']} ({line['explanation_set']})" in said for said in failed)
+    for told in said:
+        assert any(f"{line['subject']}/{line['feature']}" in told for line in lines)
+        assert "maximum context length is 100 tokens" in told
 
 
 def test_a_killed_process_does_not_lose_its_bill(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.activations.protocol import Document
 from harness.errors import CorpusError
 from harness.materials import path_digest
+from harness.materials.hub import hub_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,12 +76,11 @@ def _text(row: dict[str, Any], config: HuggingFaceCorpusConfig) -> str:
 def _commit(config: HuggingFaceCorpusConfig) -> str:
     if config.revision is not None and _COMMIT.fullmatch(config.revision):
         return config.revision
-    from httpx import HTTPError  # noqa: PLC0415  -- with the hub client only
     from huggingface_hub import HfApi  # noqa: PLC0415  -- listings and local corpora do without the hub client
 
     try:
         commit = HfApi().dataset_info(config.path, revision=config.revision, timeout=_TIMEOUT_S).sha
-    except (HTTPError, OSError, ValueError) as error:
+    except hub_errors() as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CorpusError(f"the hub gives no such dataset: {reason}", where=config.path, hint=_UNREACHABLE) from error
     if commit is None:

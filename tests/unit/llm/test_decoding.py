@@ -45,12 +45,12 @@ def drawn(count: int = 12, **changes: Any) -> str:
     return row.generated(0).text
 
 
-@given(LOGITS, st.floats(0.1, 3), st.floats(0.01, 1), st.floats(0, 1, exclude_max=True))
-def test_only_the_nucleus_is_drawn_from(logits: list[float], temperature: float, top_p: float, uniform: float) -> None:
+@given(LOGITS, st.floats(0.1, 3), st.floats(0.01, 1), st.integers(0, 99))
+def test_only_the_nucleus_is_drawn_from(logits: list[float], temperature: float, top_p: float, seed: int) -> None:
     logprobs = log_softmax(logits)
     mass = np.exp(logprobs.astype(np.float64) / temperature)
     mass /= mass.sum()
-    token = pick(logprobs, temperature, top_p, uniform)
+    token = pick(logprobs, temperature, top_p, np.random.default_rng(seed))
     likelier = mass[mass > mass[token]].sum()
     assert mass[token] > 0
     assert likelier < top_p + 1e-9
@@ -59,21 +59,35 @@ def test_only_the_nucleus_is_drawn_from(logits: list[float], temperature: float,
 @given(LOGITS)
 def test_greedy_takes_the_likeliest(logits: list[float]) -> None:
     logprobs = log_softmax(logits)
-    assert logprobs[pick(logprobs, 0.0, 1.0, 0.5)] == logprobs.max()
+    assert logprobs[pick(logprobs, 0.0, 1.0, np.random.default_rng(0))] == logprobs.max()
 
 
 def test_draws_follow_the_distribution() -> None:
     logprobs = log_softmax([math.log(0.5), math.log(0.3), math.log(0.2)])
-    draws = [pick(logprobs, 1.0, 1.0, (number + 0.5) / 1000) for number in range(1000)]
-    assert [draws.count(token) for token in range(3)] == [500, 300, 200]
-    assert {pick(logprobs, 1.0, 0.6, (number + 0.5) / 1000) for number in range(1000)} == {0, 1}
+    draws = np.random.default_rng(0)
+    found = [pick(logprobs, 1.0, 1.0, draws) for _ in range(20_000)]
+    shares = [found.count(token) / len(found) for token in range(3)]
+    assert shares == pytest.approx([0.5, 0.3, 0.2], abs=0.015)  # more than four standard errors
+    assert {pick(logprobs, 1.0, 0.6, draws) for _ in range(1000)} == {0, 1}
 
 
-@given(LOGITS, st.floats(0, 1, exclude_max=True))
-def test_what_may_not_come_never_comes(logits: list[float], uniform: float) -> None:
+def test_the_last_digits_of_logits_change_no_draw() -> None:
+    draws = np.random.default_rng(1)
+    logprobs = log_softmax(draws.normal(size=50_000).tolist())
+    moved = logprobs + draws.uniform(-2e-5, 2e-5, size=logprobs.size).astype(np.float32)
+    pairs = [
+        (pick(logprobs, 1.5, 1.0, np.random.default_rng(seed)), pick(moved, 1.5, 1.0, np.random.default_rng(seed)))
+        for seed in range(200)
+    ]
+    assert sum(one != other for one, other in pairs) <= 1
+    assert len({one for one, _ in pairs}) > 150
+
+
+@given(LOGITS, st.integers(0, 99))
+def test_what_may_not_come_never_comes(logits: list[float], seed: int) -> None:
     logprobs = log_softmax(logits)
     logprobs[1:] = -np.inf
-    assert pick(logprobs, 1.0, 1.0, uniform) == 0
+    assert pick(logprobs, 1.0, 1.0, np.random.default_rng(seed)) == 0
 
 
 def test_alternatives_are_the_likeliest_with_those_asked_for() -> None:
