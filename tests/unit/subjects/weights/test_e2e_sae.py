@@ -181,7 +181,7 @@ def test_malformed_weights_are_refused(tmp_path: Path, name: str, tensor: torch.
 
 def test_missing_torn_and_pickled(tmp_path: Path) -> None:
     file = checkpoint(tmp_path)
-    tensors = torch.load(file)
+    tensors = torch.load(file, weights_only=True)
     tensors.pop("blocks-6-hook_resid_pre.decoder.bias")
     torch.save(tensors, file)
     with pytest.raises(FeatureSourceError, match=r"lacks blocks-6-hook_resid_pre\.decoder\.bias"):
