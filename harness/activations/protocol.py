@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["ActivationReader", "Document", "FeatureActivations", "TokenReader"]
+__all__ = ["ActivationReader", "ContextSample", "Document", "FeatureActivations", "TokenReader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,34 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextSample:
+    """What is kept of a feature that fires too often to keep all: everything in some contexts, nothing elsewhere.
+
+    Attributes:
+        uniform: Contexts drawn without regard to the feature, int64, ascending. They stand for the whole corpus.
+        strongest: Contexts with the largest values of the feature, int64, ascending; some may be in ``uniform`` too.
+        rate: Expected share of all contexts that is in ``uniform``.
+        n_active: Activations in the whole corpus, counted exactly.
+        max: The largest value in the whole corpus.
+    """
+
+    uniform: np.ndarray
+    strongest: np.ndarray
+    rate: float
+    n_active: int
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureActivations:
-    """One feature's kept activations: positions in the tokenised corpus (int64, ascending) and values (float32)."""
+    """One feature's kept activations: positions in the tokenised corpus (int64, ascending) and values (float32).
+
+    ``sample`` is None where all of them are kept; otherwise it says in which contexts.
+    """
 
     positions: np.ndarray
     values: np.ndarray
+    sample: ContextSample | None = None
 
 
 class TokenReader(Protocol):
