@@ -92,6 +92,7 @@ from harness.scoring.protocol import (
     ScorerEstimate,
 )
 from harness.seeding import derive_seed, generator
+from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
 from harness.text import for_prompt
 
@@ -103,6 +104,7 @@ __all__ = [
     "ActivationReader",
     "BudgetError",
     "Capabilities",
+    "Change",
     "Classified",
     "ClassifierConfig",
     "ClassifierPrompt",
@@ -133,6 +135,7 @@ __all__ = [
     "FeatureStatistics",
     "HarnessError",
     "Hookpoint",
+    "Intervention",
     "InterventionMode",
     "Item",
     "LLMError",
@@ -161,6 +164,7 @@ __all__ = [
     "SkippedFeature",
     "SparseActivations",
     "Spending",
+    "Steerable",
     "SubjectError",
     "SubjectSpec",
     "TokenAlternatives",
@@ -187,6 +191,7 @@ __all__ = [
     "generator",
     "graded_auroc",
     "hookimpl",
+    "intervene_rows",
     "judge_of",
     "judged_score",
     "parse_choice",

@@ -11,6 +11,7 @@ from harness.subjects.coordinates import Coordinates
 from harness.subjects.dictionary import check_features
 from harness.subjects.hooks import find_module
 from harness.subjects.identity import attention_heads_identity
+from harness.subjects.interventions import Steerable
 from harness.subjects.protocol import Hookpoint
 from harness.subjects.signed import keep
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     import torch
 
     from harness.subjects.configs import AttentionHeadsConfig
+    from harness.subjects.interventions import Intervention
     from harness.subjects.model import SubjectModel
-    from harness.subjects.protocol import InterventionMode, SparseActivations
+    from harness.subjects.protocol import SparseActivations
 
 __all__ = ["HeadDimensions", "HeadNorms", "build"]
 
@@ -41,11 +43,11 @@ class HeadDimensions(Coordinates):
 
 
 @dataclass(frozen=True, eq=False)
-class HeadNorms:
+class HeadNorms(Steerable):
     """Whole heads: a feature is the Euclidean norm of one head's output. It cannot be steered.
 
     The direction of a head's output is another one at every token, so that its norm stands for no direction:
-    ``write_directions`` is None, and ``intervene`` refuses.
+    ``write_directions`` is None, and ``change`` refuses.
 
     Attributes:
         hookpoint: The input of the output projection.
@@ -98,13 +100,7 @@ class HeadNorms:
         """
         check_features(features, self.n_features, where="features")
 
-    def intervene(
-        self,
-        model: torch.nn.Module,  # noqa: ARG002  -- part of the protocol, as the others
-        features: Sequence[int],  # noqa: ARG002
-        mode: InterventionMode,  # noqa: ARG002
-        strength: float,  # noqa: ARG002
-    ) -> NoReturn:
+    def change(self, model: torch.nn.Module, intervention: Intervention) -> NoReturn:  # noqa: ARG002  -- see Steerable
         """Refuse: there is no one direction to steer along.
 
         Raises:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from harness.subjects.dictionary import check_features
+from harness.subjects.interventions import Change, Steerable
 from harness.subjects.signed import by_polarity, keep, signed_change
-from harness.subjects.steering import changing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
-    from harness.subjects.protocol import Hookpoint, InterventionMode, SparseActivations
+    from harness.subjects.interventions import Intervention
+    from harness.subjects.protocol import Hookpoint, SparseActivations
 
 __all__ = ["Coordinates"]
 
 
 @dataclass(frozen=True, eq=False)
-class Coordinates:
+class Coordinates(Steerable):
     """The coordinates ``v`` of the hidden states at one place, by polarity.
 
     ``encode`` gives every coordinate's value ``f``: ``max(v, 0)``, ``max(-v, 0)`` or ``|v|``. ``encode_sparse`` keeps
@@ -89,19 +89,18 @@ class Coordinates:
             return None
         return -self.rows[chosen] if self.polarity == "negative" else self.rows[chosen]
 
-    def intervene(
-        self, model: torch.nn.Module, features: Sequence[int], mode: InterventionMode, strength: float
-    ) -> AbstractContextManager[None]:
-        """Return a context in which the features have other values: their coordinates change (``signed_change``).
+    def change(self, model: torch.nn.Module, intervention: Intervention) -> Change:  # noqa: ARG002  -- see Steerable
+        """Return what other values of the features do: their coordinates change (``signed_change``).
 
         Raises:
             FeatureSourceError: If a feature is out of range.
         """
-        chosen = check_features(sorted(set(features)), self.n_features, where="features")
+        chosen = check_features(sorted(set(intervention.features)), self.n_features, where="features")
 
-        def change(hidden: torch.Tensor) -> torch.Tensor:
+        def delta(hidden: torch.Tensor) -> torch.Tensor:
             full = torch.zeros(hidden.shape, device=hidden.device)
-            full[..., chosen] = signed_change(hidden[..., chosen], self.polarity, mode, strength)
+            moved = signed_change(hidden[..., chosen], self.polarity, intervention.mode, intervention.strength)
+            full[..., chosen] = moved
             return full
 
-        return changing(model, read=self.hookpoint, write=self.hookpoint, change=change)
+        return Change(self.hookpoint, self.hookpoint, delta)

@@ -10,20 +10,21 @@ import torch
 from harness.errors import FeatureSourceError
 from harness.subjects.architecture import rejoining, residual_projection, width_at
 from harness.subjects.dictionary import Dictionary, check_features
+from harness.subjects.interventions import Change, Steerable
 from harness.subjects.protocol import Hookpoint, InterventionMode
-from harness.subjects.steering import changed_values, changing
+from harness.subjects.steering import changed_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
+    from harness.subjects.interventions import Intervention
     from harness.subjects.protocol import SparseActivations
 
 __all__ = ["DictionarySource"]
 
 
 @dataclass(frozen=True, eq=False)
-class DictionarySource:
+class DictionarySource(Steerable):
     """Latents of a dictionary, read at ``hookpoint`` and written at ``hookpoint_out``.
 
     Without a decoder (``Dictionary.d_out`` is 0) they can be read only.
@@ -108,10 +109,8 @@ class DictionarySource:
         chosen = check_features(features, self.n_features, where="features")
         return None if self.projection is None else self.dictionary.w_dec[chosen] @ self.projection
 
-    def intervene(
-        self, model: torch.nn.Module, features: Sequence[int], mode: InterventionMode, strength: float
-    ) -> AbstractContextManager[None]:
-        """Return a context in which the latents have other values; see ``harness.subjects.steering``.
+    def change(self, model: torch.nn.Module, intervention: Intervention) -> Change:
+        """Return what other values of the latents do; see ``harness.subjects.steering``.
 
         Raises:
             FeatureSourceError: If a feature is out of range, or the latents cannot be steered.
@@ -122,16 +121,16 @@ class DictionarySource:
                 where=str(self.hookpoint),
                 hint="run scorers that need no intervention, or use a transcoder of one layer",
             )
-        chosen = check_features(sorted(set(features)), self.n_features, where="features")
+        chosen = check_features(sorted(set(intervention.features)), self.n_features, where="features")
         rows = self.dictionary.w_dec[chosen]
+        mode, strength = intervention.mode, intervention.strength
 
-        def change(hidden: torch.Tensor) -> torch.Tensor:
+        def delta(hidden: torch.Tensor) -> torch.Tensor:
             if mode is InterventionMode.ADD:  # needs no value, which saves encoding
-                delta = torch.full((*hidden.shape[:-1], len(chosen)), strength, device=hidden.device)
+                moved = torch.full((*hidden.shape[:-1], len(chosen)), strength, device=hidden.device)
             else:
                 values = self.dictionary.encode_features(hidden, chosen)
-                delta = changed_values(values, mode, strength) - values
-            return (delta @ rows) * self.dictionary.output_scale(hidden)
+                moved = changed_values(values, mode, strength) - values
+            return (moved @ rows) * self.dictionary.output_scale(hidden)
 
-        again = rejoining(model, self.hookpoint_out)
-        return changing(model, read=self.hookpoint, write=self.hookpoint_out, change=change, again=again)
+        return Change(self.hookpoint, self.hookpoint_out, delta, again=rejoining(model, self.hookpoint_out))

@@ -12,23 +12,23 @@ from harness.subjects.architecture import residual_projection, width_at
 from harness.subjects.dictionary import check_features
 from harness.subjects.hooknames import to_hookpoint
 from harness.subjects.identity import direction_files, directions_identity
+from harness.subjects.interventions import Change, Steerable
 from harness.subjects.signed import by_polarity, keep, signed_change
-from harness.subjects.steering import changing
 from harness.subjects.weights.vectors import read_directions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from harness.subjects.configs import DirectionsConfig
+    from harness.subjects.interventions import Intervention
     from harness.subjects.model import SubjectModel
-    from harness.subjects.protocol import Hookpoint, InterventionMode, SparseActivations
+    from harness.subjects.protocol import Hookpoint, SparseActivations
 
 __all__ = ["Directions", "build"]
 
 
 @dataclass(frozen=True, eq=False)
-class Directions:
+class Directions(Steerable):
     """Directions ``w`` in the hidden states ``x`` of one place; the signed value is ``v = x . w + b``, by polarity.
 
     ``encode`` gives every direction's value ``f``: ``max(v, 0)``, ``max(-v, 0)`` or ``|v|``. ``encode_sparse`` keeps
@@ -118,20 +118,20 @@ class Directions:
             return None
         return (-rows if self.polarity == "negative" else rows) @ self.projection
 
-    def intervene(
-        self, model: torch.nn.Module, features: Sequence[int], mode: InterventionMode, strength: float
-    ) -> AbstractContextManager[None]:
-        """Return a context in which the features have other values: ``v`` changes as ``signed_change`` says.
+    def change(self, model: torch.nn.Module, intervention: Intervention) -> Change:  # noqa: ARG002  -- see Steerable
+        """Return what other values of the features do: ``v`` changes as ``signed_change`` says.
 
         Raises:
             FeatureSourceError: If a feature is out of range.
         """
-        chosen = check_features(sorted(set(features)), self.n_features, where="features")
+        chosen = check_features(sorted(set(intervention.features)), self.n_features, where="features")
 
-        def change(hidden: torch.Tensor) -> torch.Tensor:
-            return signed_change(self._signed(hidden, chosen), self.polarity, mode, strength) @ self.written[chosen]
+        def delta(hidden: torch.Tensor) -> torch.Tensor:
+            values = self._signed(hidden, chosen)
+            moved = signed_change(values, self.polarity, intervention.mode, intervention.strength)
+            return moved @ self.written[chosen]
 
-        return changing(model, read=self.hookpoint, write=self.hookpoint, change=change)
+        return Change(self.hookpoint, self.hookpoint, delta)
 
     def _signed(self, hidden: torch.Tensor, chosen: list[int]) -> torch.Tensor:
         return hidden.float() @ self.weight[chosen].T + self.bias[chosen]

@@ -148,6 +148,9 @@ class FeatureSource(Protocol):
     ) -> AbstractContextManager[None]:
         """Return a context in which every forward of ``model``, cached generation included, has the features changed.
 
+        A source that derives from ``harness.subjects.interventions.Steerable`` says with ``change`` what is done, and
+        has this from it; the rows of a batch can then have interventions of their own.
+
         Raises:
             FeatureSourceError: If the source has no write direction.
         """

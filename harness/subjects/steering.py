@@ -20,11 +20,12 @@ from harness.subjects.hooks import on_hookpoint, reading, writing
 from harness.subjects.protocol import InterventionMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from harness.subjects.interventions import Change
     from harness.subjects.protocol import Hookpoint
 
-__all__ = ["changed_values", "changing"]
+__all__ = ["changed_values", "changing", "changing_rows"]
 
 
 def changed_values(values: torch.Tensor, mode: InterventionMode, strength: float) -> torch.Tensor:
@@ -36,6 +37,29 @@ def changed_values(values: torch.Tensor, mode: InterventionMode, strength: float
     if mode is InterventionMode.SCALE:
         return values * strength
     return torch.zeros_like(values)
+
+
+@contextmanager
+def changing_rows(model: torch.nn.Module, changes: Sequence[Change | None]) -> Iterator[None]:
+    """Hold a context in which every row of a batch has the change of its own place in the list, None being none.
+
+    A batch may be a whole multiple of the changes, each then standing for as many rows in a row.
+
+    Args:
+        model: The model.
+        changes: The changes; of those that are one object the rows are computed together.
+
+    Raises:
+        SubjectError: As ``changing``; during a forward, if the batch is no whole multiple of the changes.
+    """
+    with ExitStack() as places:
+        for read, write, again in dict.fromkeys(change.places for change in changes if change is not None):
+            here = [
+                change.delta if change is not None and change.places == (read, write, again) else None
+                for change in changes
+            ]
+            places.enter_context(changing(model, read=read, write=write, change=_by_rows(here), again=again))
+        yield
 
 
 @contextmanager
@@ -93,6 +117,37 @@ def changing(
         yield
 
 
+def _by_rows(
+    deltas: Sequence[Callable[[torch.Tensor], torch.Tensor] | None],
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the function of a batch that gives every row what its own function gives; at least one is not None."""
+    places: dict[Callable[[torch.Tensor], torch.Tensor], list[int]] = {}
+    for place, delta in enumerate(deltas):
+        if delta is not None:
+            places.setdefault(delta, []).append(place)
+
+    def of_batch(hidden: torch.Tensor) -> torch.Tensor:
+        repeats, left_over = divmod(len(hidden), len(deltas))
+        if left_over or not repeats:
+            raise SubjectError(
+                f"a batch of {len(hidden)} rows cannot have {len(deltas)} interventions",
+                hint="give one for each row; where generate repeats each row k times, the batch is k times as long",
+            )
+        whole: torch.Tensor | None = None
+        for delta, here in places.items():
+            if len(here) == len(deltas):
+                return delta(hidden)
+            rows = torch.tensor([place * repeats + copy for place in here for copy in range(repeats)])
+            rows = rows.to(hidden.device)
+            part = delta(hidden[rows])
+            whole = part.new_zeros(len(hidden), *part.shape[1:]) if whole is None else whole
+            whole[rows] = part
+        assert whole is not None  # noqa: S101  -- at least one is not None
+        return whole
+
+    return of_batch
+
+
 class _FirstTokens:
     """Knows which positions [B, T] of the running forward hold a row's first token, or padding before it."""
 
@@ -131,12 +186,24 @@ def _first_tokens(arguments: dict[str, Any]) -> torch.Tensor:
     n_rows, n_tokens = inputs.shape[:2]
     # Positions are counted from the start of the sequence: a decoding step of a cached generation begins late.
     start = next((int(cache.get_seq_length()) for cache in _caches(arguments)), 0)
-    position = torch.arange(start, start + n_tokens, device=inputs.device).expand(n_rows, -1)
-    attention = arguments.get("attention_mask")
-    first = torch.zeros(n_rows, 1, dtype=torch.long, device=inputs.device)
-    if isinstance(attention, torch.Tensor) and attention.ndim == 2:  # noqa: PLR2004  -- [B, T], not a prepared 4-D mask
-        first = (attention != 0).long().argmax(dim=1, keepdim=True)
-    return position <= first
+    position = torch.arange(start, start + n_tokens, device=inputs.device)
+    mask = arguments.get("attention_mask")
+    if isinstance(mask, dict):  # one for each kind of layer, which see the same padding
+        mask = next((one for one in mask.values() if one is not None), None)
+    if mask is None:
+        return (position <= 0).expand(n_rows, -1)
+    if not isinstance(mask, torch.Tensor) or mask.ndim not in {2, 4}:
+        raise SubjectError(
+            f"an attention mask that is a {type(mask).__name__} does not say where a row begins",
+            hint="give the model 1 for tokens and 0 for padding, [rows, tokens]",
+        )
+    if mask.ndim == 2:  # noqa: PLR2004  -- 1 for tokens and 0 for padding, those of earlier forwards included
+        return position <= (mask != 0).long().argmax(dim=1, keepdim=True)
+    # Prepared, as for caches of a fixed size: what each token [B, heads, T] sees of all positions. A token that sees
+    # none before its own is its row's first, or padding.
+    sees = mask[:, 0] > torch.finfo(mask.dtype).min / 2 if mask.is_floating_point() else mask[:, 0] != 0
+    before = torch.arange(mask.shape[-1], device=mask.device) < position[:, None].to(mask.device)
+    return ~(sees & before).any(dim=-1).expand(n_rows, -1)
 
 
 def _caches(arguments: dict[str, Any]) -> Iterator[Any]:
