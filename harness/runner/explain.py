@@ -14,6 +14,7 @@ from harness.runner.failures import describe, ends_run
 from harness.runner.identity import explain_unit_id, plugin_identity
 from harness.runner.lines import explanation_line, provenance
 from harness.seeding import derive_seed
+from harness.subjects.identity import DIRECTIONS_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,4 +119,6 @@ def _explainer_identity(resolved: ResolvedRun, modes: Mapping[str, Any] | None) 
     identity["source"] = plain(source(resolved.explainer.config)) if source else None
     llm = resolved.explainer_llm
     identity["llm"] = plain(llm_identity(llm, modes)) if llm is not None else None
+    if getattr(resolved.explainer.config, "logit_weights", False):
+        identity["directions"] = DIRECTIONS_VERSION
     return identity

@@ -9,6 +9,7 @@ import torch
 
 from harness.errors import SubjectError
 from harness.subjects.hooks import find_module
+from harness.subjects.norms import norm_of
 from harness.subjects.protocol import Hookpoint
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "mlp_norm_path",
     "mlp_output_path",
     "mlp_path",
+    "norm_after",
     "output_projection_path",
     "pre_activation_path",
     "rejoining",
@@ -261,7 +263,41 @@ def residual_projection(model: torch.nn.Module, hookpoint: Hookpoint) -> torch.T
 
     The identity stands for the residual stream itself and for what a block's parts add to it; the input of a linear
     map onto the stream goes through its matrix; what only feeds a computation (the input of an MLP) has no such map.
+
+    Where a norm stands between the place and the stream, as in Gemma 2 and 3, the map goes on through the norm's gain,
+    up to a positive scale: at a token where the norm is given ``x`` of scale ``s``, a small change ``d`` enters as
+    ``gain * (d - x <x, d> / <x, x>) / s`` (epsilon aside). The scale ``1 / s`` is left out, which no ranking by logits
+    and no cosine sees, and so is the second term, the part of ``d`` along ``x``, which is another one at every token.
     """
+    direct = _up_to_norm(model, hookpoint)
+    after = norm_after(model, hookpoint)
+    if direct is None or after is None:
+        return direct
+    try:
+        norm = norm_of(find_module(model, after), after)
+    except SubjectError:
+        return None  # of a formula that is not known: so is what becomes of a direction
+    direct = direct.to(norm.gain.device)
+    return (direct - direct.mean(dim=-1, keepdim=True) if norm.centres else direct) * norm.gain
+
+
+def norm_after(model: torch.nn.Module, hookpoint: Hookpoint) -> str | None:
+    """Return the path of the norm between a place in a block's attention or MLP and the residual stream, or None."""
+    modules = dict(model.named_modules())
+    for layer, block in enumerate(block_paths(model)):
+        after_mlp = _norm_after_mlp(model, layer)
+        if after_mlp is None or not hookpoint.module.startswith(f"{block}."):
+            continue
+        for name, parts in ((after_mlp, _MLP), (_AFTER_ATTENTION[after_mlp], _ATTENTION)):
+            norm = f"{block}.{name}"
+            inside = hookpoint.module.removeprefix(f"{block}.").partition(".")[0] in parts
+            if norm in modules and (inside or hookpoint == Hookpoint(norm, "input")):
+                return norm
+    return None
+
+
+def _up_to_norm(model: torch.nn.Module, hookpoint: Hookpoint) -> torch.Tensor | None:
+    """Return the map from a hookpoint to the residual stream, or to the norm in between if there is one."""
     d_model = int(text_config(model).hidden_size)
     module = find_module(model, hookpoint.module)
     if hookpoint.transform == "normalized":
@@ -270,11 +306,12 @@ def residual_projection(model: torch.nn.Module, hookpoint: Hookpoint) -> torch.T
         return torch.eye(d_model)
     if hookpoint.side == "input":
         rows = input_rows(module)
-        writes = rows is not None and rows.shape[1] == d_model and _adds(hookpoint.module)
-        return rows.float() if rows is not None and writes else None
-    if input_rows(module) is not None and not _adds(hookpoint.module):
-        return None  # such as queries, which may happen to be as wide as the stream
-    if width_at(model, hookpoint) != d_model or (_is_norm(module) and not adds_to_stream(model, hookpoint)):
+        if rows is None:
+            return torch.eye(d_model) if norm_after(model, hookpoint) == hookpoint.module else None
+        return rows.float() if rows.shape[1] == d_model and _adds(hookpoint.module) else None
+    # Queries, say, may happen to be as wide as the stream.
+    feeds = not _adds(hookpoint.module) if input_rows(module) is not None else _is_norm(module)
+    if width_at(model, hookpoint) != d_model or (feeds and not adds_to_stream(model, hookpoint)):
         return None
     return torch.eye(d_model)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import ConfigError, FeatureSourceError, SubjectError
-from harness.subjects.architecture import input_rows, output_projection_path, text_config
+from harness.subjects.architecture import input_rows, output_projection_path, residual_projection, text_config
 from harness.subjects.coordinates import Coordinates
 from harness.subjects.dictionary import check_features
 from harness.subjects.hooks import find_module
@@ -32,8 +32,8 @@ class HeadDimensions(Coordinates):
     """Single dimensions of the heads' outputs: feature ``head * d_head + dimension``, by polarity.
 
     The values are the input of the output projection (TransformerLens: ``hook_z``), the heads one after the other. They
-    can be steered. A dimension writes its column of the output projection; in Gemma 2 and 3 a norm follows, and the
-    column is what the dimension gives it.
+    can be steered. A dimension writes its column of the output projection; in Gemma 2 and 3 a norm follows, and it is
+    the column times the norm's gain, up to a positive scale (``residual_projection``).
     """
 
     @property
@@ -128,8 +128,10 @@ def build(config: AttentionHeadsConfig, model: SubjectModel) -> HeadDimensions |
         raise SubjectError(f"'{path}' is no linear map with a plain weight matrix")
     hookpoint = Hookpoint(path, "input")
     if config.value == "dimension":
-        rows = rows.float().contiguous()
-        return HeadDimensions(hookpoint, rows, identity, config.polarity, config.top_k, config.threshold)
+        written = residual_projection(model.model, hookpoint)
+        rows = (rows.float() if written is None else written).contiguous()
+        kept = (config.polarity, config.top_k, config.threshold)
+        return HeadDimensions(hookpoint, rows, identity, *kept, linear=written is not None)
     n_heads = getattr(text_config(model.model), "num_attention_heads", None)
     if not isinstance(n_heads, int) or len(rows) % n_heads:
         message = f"{hookpoint} has width {len(rows)}, which is not that of {n_heads} equal heads"

@@ -29,13 +29,14 @@ class Coordinates(Steerable):
 
     Attributes:
         hookpoint: The place.
-        rows: What each coordinate is mapped to by the linear map onto the stream, [n_features, d_model], float32.
+        rows: What each coordinate is mapped to on its way to the stream (``residual_projection``), [n_features,
+            d_model], float32.
         identity: Plain data that determines every kept value, given the model.
         polarity: ``positive``, ``negative`` or ``absolute``.
         top_k: How many are kept of each token, or None.
         threshold: Above which value they are kept, or None.
         linear: Whether the place is the input of that map. If it lies before an activation function, the stream is not
-            linear in the values, and there is no write direction.
+            linear in the values, and there is no write direction; nor is there where what follows is not known.
     """
 
     hookpoint: Hookpoint

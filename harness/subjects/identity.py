@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.subjects.weights import SourceHeader
 
 __all__ = [
+    "DIRECTIONS_VERSION",
     "POLARITIES",
     "attention_heads_identity",
     "direction_files",
@@ -37,6 +38,9 @@ __all__ = [
     "transcoder_hookpoints",
     "transcoder_identity",
 ]
+
+DIRECTIONS_VERSION = 2
+"""Raise it when write directions, and so what is shown of them, could change. 2: they go through a norm's gain."""
 
 POLARITIES = ("positive", "negative", "absolute")
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import SubjectError
-from harness.subjects.architecture import down_projection_path, input_rows, pre_activation_path, width_at
+from harness.subjects.architecture import (
+    down_projection_path,
+    input_rows,
+    pre_activation_path,
+    residual_projection,
+    width_at,
+)
 from harness.subjects.coordinates import Coordinates
 from harness.subjects.hooks import find_module
 from harness.subjects.identity import mlp_neurons_identity
@@ -23,7 +29,8 @@ class MlpNeurons(Coordinates):
 
     After it, a neuron's value is its coordinate of the down projection's input, which in a gated MLP is
     ``act(gate) * up``; it writes its column of the down projection, and with ``top_k`` it is the neuron baseline of
-    Paulo et al. 2024. In Gemma 2 and 3 a norm follows the down projection, and the column is what the neuron gives it.
+    Paulo et al. 2024. In Gemma 2 and 3 a norm follows the down projection, and the neuron writes its column times the
+    norm's gain, up to a positive scale (``residual_projection``).
 
     Before it, the value is what the activation function is given: the output of the gate projection, or of the first
     linear map of a plain MLP. It can be steered, and the activation function then acts on the new value; it has no
@@ -54,12 +61,13 @@ def build(config: MlpNeuronsConfig, model: SubjectModel) -> MlpNeurons:
         hookpoint = Hookpoint(pre_activation_path(model.model, config.layer), "output")
         if (found := width_at(model.model, hookpoint)) != len(rows):
             raise SubjectError(f"{hookpoint} has width {found}, and the MLP has {len(rows)} neurons")
+    written = residual_projection(model.model, Hookpoint(path, "input"))
     return MlpNeurons(
         hookpoint,
-        rows.float().contiguous(),
+        (rows.float() if written is None else written).contiguous(),
         identity,
         config.polarity,
         config.top_k,
         config.threshold,
-        linear=config.value != "pre",
+        linear=config.value != "pre" and written is not None,
     )

@@ -23,6 +23,8 @@ from transformers import (
     PhiConfig,
     PhiForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -64,6 +66,10 @@ def gemma3() -> torch.nn.Module:
     return Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, num_key_value_heads=1, head_dim=8))
 
 
+def qwen2() -> torch.nn.Module:
+    return Qwen2ForCausalLM(Qwen2Config(**SIZES, num_key_value_heads=1))
+
+
 def qwen3() -> torch.nn.Module:
     # Its heads together are wider than the stream: 24 and 16.
     return Qwen3ForCausalLM(Qwen3Config(**SIZES, num_key_value_heads=1, head_dim=12))
@@ -90,6 +96,7 @@ FAMILIES = {
     "neox": neox,
     "gemma2": gemma2,
     "gemma3": gemma3,
+    "qwen2": qwen2,
     "qwen3": qwen3,
     "phi": phi,
     "olmo2": olmo2,

@@ -286,3 +286,63 @@ def test_the_four_modes() -> None:
     values = torch.tensor([0.0, 2.0])
     expected = {"add": [3.0, 5.0], "set": [3.0, 3.0], "scale": [0.0, 6.0], "ablate": [0.0, 0.0]}
     assert {str(mode): changed_values(values, mode, 3.0).tolist() for mode in InterventionMode} == expected
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3"])
+def test_a_cache_of_a_fixed_size_leaves_the_same_tokens_alone(
+    family: str, make_model: Callable[[str], Any], tokens: torch.Tensor
+) -> None:
+    # Its masks come prepared, [B, 1, T, positions], and in Gemma there is one for each kind of layer.
+    model, padded = make_model(family), tokens.clone()
+    padded[0, :3] = 0
+    place = Hookpoint("model.layers.1", "output")
+    source = SparseAutoencoder.on_model(model, dictionary(), place, place, {})
+    texts, states = [], []
+    for options in ({"use_cache": True}, {"cache_implementation": "static"}):
+        after = Recorder()
+        with source.intervene(model, [3], InterventionMode.SET, 4.0), on_hookpoint(model, place, after):
+            texts.append(
+                model.generate(
+                    input_ids=padded, attention_mask=(padded != 0).long(), max_new_tokens=STEPS, do_sample=False,
+                    pad_token_id=0, **options,
+                )
+            )  # fmt: skip
+        states.append(torch.cat(after.seen, dim=1))
+    assert torch.equal(*texts)
+    real = (torch.cat([padded, torch.ones(2, STEPS - 1)], dim=1) != 0)[..., None]
+    torch.testing.assert_close(states[0] * real, states[1] * real, atol=1e-4, rtol=1e-4)
+
+
+T, F = True, False
+
+
+@pytest.mark.parametrize(
+    ("mask", "first"),
+    [
+        (None, [[T, F, F], [T, F, F]]),
+        (torch.tensor([[0, 1, 1], [1, 1, 1]]), [[T, T, F], [T, F, F]]),
+        (torch.tensor([[1, 1, 0], [1, 1, 1]]), [[T, F, F], [T, F, F]]),
+        # What each token sees: the first row begins with padding, which sees nothing.
+        (torch.tensor([[[F, F, F, F], [F, T, F, F], [F, T, T, F]], [[T, F, F, F], [T, T, F, F], [T, T, T, F]]]),
+         [[T, T, F], [T, F, F]]),
+        ({"sliding": None, "full": torch.tensor([[[F, F, F], [F, T, F], [F, T, T]]] * 2)}, [[T, T, F], [T, T, F]]),
+        ({"full": None}, [[T, F, F], [T, F, F]]),
+        # Two documents in one row: each has a first token.
+        (torch.tensor([[[T, F, F], [F, T, F], [F, T, T]]] * 2), [[T, T, F], [T, T, F]]),
+    ],
+)  # fmt: skip
+def test_where_a_row_begins_by_its_mask(mask: Any, first: list[list[bool]]) -> None:
+    def with_heads(mask: Any) -> Any:
+        return mask[:, None] if isinstance(mask, torch.Tensor) and mask.ndim == 3 else mask
+
+    mask = {key: with_heads(one) for key, one in mask.items()} if isinstance(mask, dict) else with_heads(mask)
+    found = _first_tokens({"input_ids": torch.ones(2, 3), "attention_mask": mask})
+    assert found.tolist() == first
+    if isinstance(mask, torch.Tensor) and mask.ndim == 4:  # the form that is added to the scores
+        added = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)
+        assert _first_tokens({"input_ids": torch.ones(2, 3), "attention_mask": added}).tolist() == first
+
+
+def test_a_mask_that_does_not_say_where_rows_begin_is_refused() -> None:
+    with pytest.raises(SubjectError, match=r"attention mask that is a str .* Try: give the model 1 for tokens"):
+        _first_tokens({"input_ids": torch.ones(2, 3), "attention_mask": "blocks"})
