@@ -10,6 +10,7 @@ __all__ = ["DEVICES", "DTYPES", "checked_dtype", "torch_device", "torch_dtype"]
 
 DTYPES = ("bfloat16", "float16", "float32")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
+_SPREADING = ("auto", "balanced", "balanced_low_0", "sequential")  # as transformers' device_map calls them
 
 
 def checked_dtype(name: str, where: str) -> str:
@@ -38,8 +39,14 @@ def torch_device(name: str, where: str) -> torch.device:
 
     Raises:
         UnknownNameError: If there is no such kind; ``where`` is the config key it names.
-        ConfigError: If this machine has none of that kind and number.
+        ConfigError: If this machine has none of that kind and number, or the name is that of a way to spread a model.
     """
+    if name in _SPREADING:
+        # What is read of a model and what reads it (an SAE's weights) must lie on one device.
+        hint = "give one that holds it whole: cpu, cuda, cuda:1, mps or xpu, and a shorter dtype to make it fit"
+        raise ConfigError(
+            f"device '{name}' would spread the model over several, and it has one", where=where, hint=hint
+        )
     kind, _, index = name.partition(":")
     if kind not in DEVICES or (index and not index.isdigit()):
         raise UnknownNameError("device", name, DEVICES, where=where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,10 +36,8 @@ def made_dictionary(width: int = 16, *, k: int | None = None) -> Dictionary:
     """Return 32 latents of a width, most of them active."""
     generator = torch.Generator().manual_seed(1)
     w_enc, w_dec = torch.randn(width, 32, generator=generator), torch.randn(32, width, generator=generator)
-    activation = "relu" if k is None else "topk"
-    return Dictionary(
-        w_enc=w_enc, b_enc=torch.ones(32), w_dec=w_dec, b_dec=torch.zeros(width), activation=activation, k=k
-    )
+    made = Dictionary(w_enc=w_enc, b_enc=torch.ones(32), w_dec=w_dec, b_dec=torch.zeros(width), activation="relu")
+    return made if k is None else replace(made, activation="topk", k=k)
 
 
 def made_source(kind: str, model: SubjectModel, layer: int = 1) -> FeatureSource:

@@ -21,3 +21,11 @@ def test_unknown_names_say_which_key() -> None:
         torch_device("cuda:x", "judge.device")
     with pytest.raises(ConfigError, match=r"device 'cuda:99' is not there.*judge\.device=cpu"):
         torch_device("cuda:99", "judge.device")
+    for name in ("auto", "balanced", "sequential"):
+        with pytest.raises(
+            ConfigError, match=rf"judge\.device: device '{name}' would spread .*cpu, cuda, cuda:1"
+        ) as caught:
+            torch_device(name, "judge.device")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UnknownNameError, match=r"unknown device 'tpu'.*one of: cpu, cuda, mps, xpu"):
+        torch_device("tpu", "judge.device")

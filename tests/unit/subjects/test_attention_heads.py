@@ -98,8 +98,8 @@ def test_what_the_dimensions_write_adds_up_to_the_attentions_output(
     bias = getattr(model.model.get_submodule(source.hookpoint.module), "bias", None)
     total = hidden[source.hookpoint] @ rows + (0 if bias is None else bias)
     if family == "gemma2":  # what a norm makes of the output, but for its scale
-        gain = 1 + model.model.get_submodule("model.layers.1.post_attention_layernorm").weight
-        torch.testing.assert_close(hidden[out] * gain, total, atol=1e-5, rtol=1e-5)
+        norm: Any = model.model.get_submodule("model.layers.1.post_attention_layernorm")
+        torch.testing.assert_close(hidden[out] * (1 + norm.weight), total, atol=1e-5, rtol=1e-5)
     else:
         torch.testing.assert_close(hidden[out], total, atol=1e-5, rtol=1e-5)
 

@@ -144,7 +144,8 @@ def test_a_direction_before_a_linear_map_is_written_through_it(
     given = linear(step) - linear(torch.zeros_like(step))
     if family == "gemma2":  # a norm comes after
         name = "post_feedforward_layernorm" if hook == "mlp.hook_post" else "post_attention_layernorm"
-        given = given * (1 + model.model.get_submodule(f"model.layers.1.{name}").weight)
+        norm: Any = model.model.get_submodule(f"model.layers.1.{name}")
+        given = given * (1 + norm.weight)
     torch.testing.assert_close(written, given, atol=1e-5, rtol=1e-5)
 
 

@@ -271,7 +271,11 @@ def test_rows_may_be_changed_in_different_places() -> None:
 )
 def test_row_j_has_the_change_of_place_j_over_repeats(strengths: list[int | None], repeats: int) -> None:
     place = Hookpoint("first", "output")
-    made = {s: Change(place, place, lambda x, s=s: torch.full_like(x, s)) for s in strengths if s is not None}
+
+    def adding(strength: int) -> Change:
+        return Change(place, place, lambda hidden: torch.full_like(hidden, strength))
+
+    made = {strength: adding(strength) for strength in strengths if strength is not None}
     hidden = torch.arange(len(strengths) * repeats * 3 * 2.0).reshape(-1, 3, 2)
     with changing_rows(model := TwoPlaces(), [None if s is None else made[s] for s in strengths]):
         moved = model(inputs_embeds=hidden) - hidden

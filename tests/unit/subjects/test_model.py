@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.config.schema import ModelConfig
 from harness.errors import ConfigError, MaterialError, SubjectError, UnknownNameError
@@ -72,6 +73,28 @@ def test_unknown_types_and_devices(saved_model: Path, tmp_path: Path) -> None:
         load_model(config(saved_model, device="cudo"), tmp_path)
     with pytest.raises(ConfigError, match="device 'cuda:99' is not there"):
         load_model(config(saved_model, device="cuda:99"), tmp_path)
+    with pytest.raises(ConfigError, match=r"subject\.model\.device: device 'auto' would spread the model"):
+        load_model(config(saved_model, device="auto"), tmp_path)
+
+
+def test_a_hub_model_is_loaded_at_the_commit_its_identity_names(
+    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = ["a" * 40, "b" * 40]
+    asked: list[tuple[str, str]] = []
+    for loader in (AutoModelForCausalLM, AutoTokenizer):
+        real = loader.from_pretrained
+
+        def local(name: str, *, revision: str, real: Any = real, **options: Any) -> Any:
+            asked.append((name, revision))
+            return real(str(saved_model), **options)
+
+        monkeypatch.setattr(loader, "from_pretrained", local)
+    for commit in commits:
+        pinned = config("an-owner/a-model", revision=commit)
+        assert load_model(pinned, tmp_path).identity == model_identity(pinned, tmp_path)
+        assert model_identity(pinned, tmp_path)["weights"] == {"hub": "an-owner/a-model", "revision": commit}
+    assert asked == [("an-owner/a-model", commit) for commit in commits for _ in range(2)]
 
 
 def test_a_digest_that_differs(saved_model: Path, tmp_path: Path) -> None:

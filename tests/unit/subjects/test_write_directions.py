@@ -233,7 +233,7 @@ def test_the_tokens_shown_are_those_whose_logits_rise_most(
     row = row - basis.T @ torch.linalg.solve(basis @ basis.T, basis @ row)
     source = SparseAutoencoder.on_model(hf, dictionary(row.float()), place, place, {})
     (shown,) = top_logit_tokens(model, source, [FEATURE], 40)
-    order = model.tokenizer.convert_tokens_to_ids(list(shown))
+    order: Any = model.tokenizer.convert_tokens_to_ids(list(shown))
 
     def logits() -> torch.Tensor:
         last: torch.Tensor = hf(input_ids=tokens).logits[0, -1]
