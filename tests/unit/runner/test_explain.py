@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from harness.config.resolved import ResolvedPlugin
 from harness.explainers.builtin import EXPLAINERS
@@ -11,6 +9,9 @@ from harness.explainers.config import DefaultConfig
 from harness.registry.catalogue import Registered
 from harness.runner import explain
 from harness.runner.explain import plan_explanations
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def unit(*, logit_weights: bool) -> str:
