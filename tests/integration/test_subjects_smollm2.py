@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from harness.config.schema import EmbedderConfig, ModelConfig
 from harness.embedding import open_embedder
 from harness.materials import cache_root
 from harness.subjects.configs import MlpNeuronsConfig, SaeConfig, TranscoderConfig
+from harness.subjects.interventions import Intervention, intervene_rows
 from harness.subjects.logit_weights import top_logit_tokens
 from harness.subjects.mlp_neurons import build as build_neurons
 from harness.subjects.model import load_model, require_bos
@@ -123,6 +126,27 @@ def test_steering_changes_what_is_generated_and_ends_with_its_context(
     with sources[kind].intervene(model, [7], InterventionMode.ADD, 400.0):
         assert generate() != plain
     assert generate() == plain
+
+
+def test_rows_of_a_batch_are_steered_each_in_its_own_way(
+    sources: dict[str, FeatureSource], smollm2: SubjectModel, paragraph: torch.Tensor
+) -> None:
+    model: Any = copy.deepcopy(smollm2.model).float()  # in half precision padding alone moves logits by a percent
+    rows = [Intervention((7,), InterventionMode.ADD, 40.0), None, Intervention((9, 7), InterventionMode.SET, 25.0)]
+    lengths = (8, 5, 7)
+    batch, mask = torch.zeros(3, 8, dtype=torch.long), torch.zeros(3, 8, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        batch[row, 8 - length :], mask[row, 8 - length :] = paragraph[0, :length], 1
+    place = (mask.cumsum(1) - 1).clamp(0)
+    for kind in ("sae", "transcoder", "mlp_neurons"):
+        with intervene_rows(sources[kind], model, rows), torch.inference_mode():
+            together = model(input_ids=batch, attention_mask=mask, position_ids=place).logits[:, -1]
+        for row, (length, one) in enumerate(zip(lengths, rows, strict=True)):
+            with ExitStack() as context, torch.inference_mode():
+                if one is not None:
+                    context.enter_context(sources[kind].intervene(model, one.features, one.mode, one.strength))
+                alone = model(input_ids=paragraph[:, :length]).logits[0, -1]
+            assert float((together[row] - alone).norm() / alone.norm()) < 1e-4
 
 
 def test_logit_tokens_are_words_of_the_vocabulary(sources: dict[str, FeatureSource], smollm2: SubjectModel) -> None:
