@@ -131,7 +131,8 @@ def test_steering_changes_what_is_generated_and_ends_with_its_context(
 def test_rows_of_a_batch_are_steered_each_in_its_own_way(
     sources: dict[str, FeatureSource], smollm2: SubjectModel, paragraph: torch.Tensor
 ) -> None:
-    model: Any = copy.deepcopy(smollm2.model).float()  # in half precision padding alone moves logits by a percent
+    model: Any = copy.deepcopy(smollm2.model)
+    model.float()  # in half precision padding alone moves logits by a percent or two
     rows = [Intervention((7,), InterventionMode.ADD, 40.0), None, Intervention((9, 7), InterventionMode.SET, 25.0)]
     lengths = (8, 5, 7)
     batch, mask = torch.zeros(3, 8, dtype=torch.long), torch.zeros(3, 8, dtype=torch.long)
