@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -33,6 +33,7 @@ __all__ = [
     "read_meta",
     "remove_dead_partials",
     "save_array",
+    "save_arrays",
     "verify",
     "write_meta",
 ]
@@ -194,6 +195,12 @@ def save_array(path: Path, array: np.ndarray, dtype: np.dtype[Any] | type[np.gen
         file.append(array)
 
 
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as an uncompressed ``.npz``; the same arrays give the same bytes."""
+    named: Any = dict(arrays)
+    np.savez(path, **named)
+
+
 def mark_used(folder: Path) -> None:
     """Note that the artefact was used now; a read-only cache is no error."""
     with suppress(OSError):
@@ -230,12 +237,12 @@ class ArrayAppender:
         """Write the final length and close the file."""
         if self._stream.closed:
             return
-        self._stream.seek(0)
-        self._write_header()
-        if self._stream.tell() != self._start:  # the format leaves room for 21 digits
-            message = "the header of an array outgrew its place"
-            raise AssertionError(message)
-        self._stream.close()
+        with closing(self._stream):
+            self._stream.seek(0)
+            self._write_header()
+            if self._stream.tell() != self._start:  # the format leaves room for 21 digits
+                message = "the header of an array outgrew its place"
+                raise AssertionError(message)
 
     def _write_header(self) -> None:
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}

@@ -171,6 +171,8 @@ def _make(
                 request.subject,
                 run_entries=max(1, memory // 2 // len(places) // ENTRY_BYTES),
                 context_starts=tokens.context_starts,
+                most_kept=MOST_KEPT,
+                strongest=STRONGEST_CONTEXTS,
             )
             stack.enter_context(closing(writer))
             meta = {
@@ -275,11 +277,11 @@ def _encode(job: _Job, hidden: torch.Tensor, batch: _Batch, memory: int) -> None
 def _parts(ends: np.ndarray, rows: int) -> Iterator[tuple[int, int, bool]]:
     """Yield the bounds of parts of at most ``rows`` rows, and whether the next one goes on in the same context.
 
-    Contexts that fit are kept whole, so that a dictionary is encoded in few parts and a run on disk ends with a context.
+    Contexts that fit are kept whole, so that a run on disk ends with a context.
     """
     first, total = 0, int(ends[-1])
     while first < total:
-        last = int(ends[max(np.searchsorted(ends, first + rows, side="right") - 1, 0)])
+        last = int(ends[max(int(np.searchsorted(ends, first + rows, side="right")) - 1, 0)])
         if last <= first:  # not even one context fits
             last = min(first + rows, total)
         yield first, last, bool(last not in ends)

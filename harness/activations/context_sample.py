@@ -34,7 +34,7 @@ _ARRAYS = ("n_active", "largest", "level", "features", "counts", "strongest", "s
 
 
 def context_levels(starts: np.ndarray) -> np.ndarray:
-    """Return the level of the context that begins at each of ``starts``, uint8 [n]: level ``l`` with chance 2^-(l+1)."""
+    """Return the level of the context that begins at each of ``starts``, uint8 [n]; ``l`` has chance 2^-(l+1)."""
     # SplitMix64 (Steele, Lea and Flood 2014): all output bits depend on all input bits.
     mixed = starts.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -42,7 +42,8 @@ def context_levels(starts: np.ndarray) -> np.ndarray:
     mixed ^= mixed >> np.uint64(31)
     lowest = mixed & (~mixed + np.uint64(1))
     level = np.frexp(np.maximum(lowest, np.uint64(1)).astype(np.float64))[1] - 1
-    return np.minimum(level, LEVELS - 1).astype(np.uint8)
+    levels: np.ndarray = np.minimum(level, LEVELS - 1).astype(np.uint8)
+    return levels
 
 
 def unpack_contexts(packed: np.ndarray) -> np.ndarray:
@@ -238,7 +239,8 @@ class SampleState:
 def _pack(values: np.ndarray, context: np.ndarray) -> np.ndarray:
     """Return positive values and contexts as int64 that sort by value, then with the earlier context above."""
     bits = values.astype(np.float32).view(np.int32).astype(np.int64)
-    return (bits << _CONTEXT_BITS) | ((1 << _CONTEXT_BITS) - 1 - context)
+    packed: np.ndarray = (bits << _CONTEXT_BITS) | ((1 << _CONTEXT_BITS) - 1 - context)
+    return packed
 
 
 def _unpack(packed: np.ndarray) -> np.ndarray:

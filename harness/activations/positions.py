@@ -78,7 +78,7 @@ def _unpacked(packed: np.ndarray, count: int, width: int) -> np.ndarray:
     padded = np.concatenate([packed, np.zeros(_WINDOW, dtype=np.uint8)])
     windows: np.ndarray[Any, Any] = np.ndarray((padded.size - _WINDOW + 1,), "<i8", padded.data, strides=(1,))
     bit = np.arange(count) * width
-    found = windows[bit >> 3]
+    found: np.ndarray = windows[bit >> 3]
     found >>= bit & 7
     found &= (1 << width) - 1
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def merged(folder: Path, runs: Sequence[Run], n_features: int, most: int) -> Ite
         last = int(np.searchsorted(ends, before + most, side="right"))
         bounds.append(min(max(last, bounds[-1] + 1), n_features))
     offsets = [np.concatenate([[0], np.cumsum(run.counts(folder), dtype=np.int64)])[bounds] for run in runs]
-    for number, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for number, (first, last) in enumerate(pairwise(bounds)):
         parts = [
             _part(folder, run, first, last, (int(at[number]), int(at[number + 1])))
             for run, at in zip(runs, offsets, strict=True)

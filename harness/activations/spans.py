@@ -48,14 +48,17 @@ class Span:
         return self.end - self.begin
 
 
-def cut_spans(tokens: TokenStore, span_tokens: int = SPAN_TOKENS) -> list[Span]:
-    """Return the spans of a corpus, in order. The last context may be cut by the budget, so the last span is not whole."""
+def cut_spans(tokens: TokenStore) -> list[Span]:
+    """Return the spans of a corpus, in order.
+
+    The last context may be cut by the budget of the corpus, so the last span is not whole.
+    """
     starts = np.asarray(tokens.context_starts)
     n_contexts = starts.size - 1
     spans: list[Span] = []
     first = 0
     while first < n_contexts:
-        last = min(int(np.searchsorted(starts, starts[first] + span_tokens)), n_contexts)
+        last = min(int(np.searchsorted(starts, starts[first] + SPAN_TOKENS)), n_contexts)
         whole = last < n_contexts
         spans.append(
             Span(first, last, int(starts[first]), int(starts[last]), whole, _digest(tokens, starts[first : last + 1]))

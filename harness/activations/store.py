@@ -42,8 +42,8 @@ class Sampled:
 
     def __init__(self, folder: Path) -> None:
         try:
-            with np.load(folder / SAMPLED, allow_pickle=False) as arrays:
-                self._arrays = {name: arrays[name] for name in arrays.files}
+            with (folder / SAMPLED).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                self._arrays: dict[str, np.ndarray] = {name: arrays[name] for name in arrays.files}
             self._features = self._arrays["features"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise damaged(folder, f"{SAMPLED} cannot be read ({error})") from error
@@ -218,7 +218,7 @@ class ActivationStore:
 
 
 def difference(wanted: Any, found: Any, at: str = "") -> str | None:
-    """Return the first place where two pieces of plain data differ, as ``place is 'b' where 'a' is wanted``, or None."""
+    """Return the first place where two pieces of plain data differ, ``place is 'b' where 'a' is wanted``, or None."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         for name in sorted({*wanted, *found}):
             if (below := difference(wanted.get(name), found.get(name), f"{at}.{name}".lstrip("."))) is not None:

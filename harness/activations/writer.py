@@ -7,19 +7,19 @@ the corpus the runs and what is known of every feature are committed: a writer t
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
 import zlib
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from harness.activations import positions as code
-from harness.activations.artefact import ArrayAppender, save_array, write_meta
+from harness.activations.artefact import ArrayAppender, save_array, save_arrays, write_meta
 from harness.activations.context_sample import MOST_KEPT, SCHEME, STRONGEST_CONTEXTS, SampleState
 from harness.activations.runs import Run, entries_of, merged, write_run
 from harness.activations.store import FILES, FORMAT, KIND, SAMPLED, SPANS
@@ -135,7 +135,7 @@ class ActivationWriter:
 
     def close(self) -> None:
         """Wait for what is being written, whatever becomes of it."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
     def start_over(self) -> None:
         """Forget everything."""
@@ -202,9 +202,7 @@ class ActivationWriter:
         self._settled = {name: array.copy() for name, array in self._sample.arrays().items()}
         self._sample.settle()
 
-    def take_over(
-        self, blocks: Iterable[Block], spans: Sequence[SpanFacts], sampled: Mapping[str, np.ndarray]
-    ) -> None:
+    def take_over(self, blocks: Iterable[Block], spans: Sequence[SpanFacts], sampled: Mapping[str, np.ndarray]) -> None:
         """Begin with what another store has of the same spans.
 
         Args:
@@ -353,13 +351,13 @@ class ActivationWriter:
         }
         text = np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)
         new = self._folder / f"new-{STATE}"
-        np.savez(new, described=text, **self._sample.arrays())
-        os.replace(new, self._folder / STATE)
+        save_arrays(new, {"described": text, **self._sample.arrays()})
+        new.replace(self._folder / STATE)
 
     def _restore(self) -> None:
         """Go on from what an earlier writer committed; whatever is torn is made again."""
         try:
-            with np.load(self._folder / STATE, allow_pickle=False) as state:
+            with (self._folder / STATE).open("rb") as stream, np.load(stream, allow_pickle=False) as state:
                 described = json.loads(state["described"].tobytes())
                 arrays = {name: state[name] for name in state.files if name != "described"}
             runs = [Run(**run) for run in described["runs"]]
@@ -400,7 +398,7 @@ class ActivationWriter:
                 stored = block.values[kept].astype(values_type)
                 ends = np.searchsorted(features, np.arange(block.first, block.last + 1))
                 codes = []
-                for feature, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True), block.first):
+                for feature, (first, last) in enumerate(pairwise(ends.tolist()), block.first):
                     if first == last:
                         continue
                     codes.append(code.encode(places[first:last], self._n_tokens))
@@ -422,7 +420,7 @@ class ActivationWriter:
             now[name] = sample.arrays()[name][sample.features]
         before = {f"then_{name}": settled[name][sample.features] for name in ("n_active", "largest", "level")}
         before |= {f"then_{name}": settled[name] for name in ("counts", "strongest")}
-        np.savez(self._folder / SAMPLED, **now, **before)
+        save_arrays(self._folder / SAMPLED, {**now, **before})
 
 
 def _cumulated(counts: np.ndarray) -> np.ndarray:

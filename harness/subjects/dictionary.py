@@ -191,7 +191,7 @@ class Dictionary:
             if self.activation == "topk":
                 top, feature = before.topk(self.k, dim=-1, sorted=False)
             else:
-                groups = before.unflatten(-1, (self.k, -1))
+                groups = before.reshape(len(before), self.k, -1)
                 top, within = groups.max(dim=-1)
                 feature = within + torch.arange(self.k, device=x.device) * groups.shape[-1]
             row, column = (top > 0).nonzero(as_tuple=True)
