@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -26,11 +26,14 @@ __all__ = [
     "USED",
     "ArrayAppender",
     "building",
+    "cache_errors",
     "damaged",
     "load_array",
     "mark_used",
     "read_meta",
     "remove_dead_partials",
+    "save_array",
+    "save_arrays",
     "verify",
     "write_meta",
 ]
@@ -39,7 +42,16 @@ META = "meta.json"
 USED = "last_used"
 PARTIAL = ".partial-"
 _LOCK = ".lock"
-_CACHE_ERRORS = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST, errno.EPERM, errno.EROFS)
+_CACHE_ERRORS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 _CACHE_HINT = "choose a folder you can write with paths.cache or HARNESS_CACHE, and see that the disk is not full"
 _VERIFY_AT_OPEN_BYTES = 64 << 20
 
@@ -54,13 +66,27 @@ def building(final: Path) -> Iterator[Path]:
     Raises:
         MaterialError: If the cache cannot be written, or its disk is full.
     """
+    with cache_errors(final), _building(final) as partial:
+        yield partial
+
+
+@contextmanager
+def cache_errors(final: Path, hint: str = _CACHE_HINT) -> Iterator[None]:
+    """Hold a context in which the errors of a cache that cannot be written become one line.
+
+    Args:
+        final: What is being made.
+        hint: How that is mended.
+
+    Raises:
+        MaterialError: If the cache cannot be written, or its disk is full.
+    """
     try:
-        with _building(final) as partial:
-            yield partial
+        yield
     except OSError as error:
         if error.errno not in _CACHE_ERRORS:
             raise
-        raise MaterialError(f"cannot write the cache: {error.strerror}", where=str(final), hint=_CACHE_HINT) from error
+        raise MaterialError(f"cannot write the cache: {error.strerror}", where=str(final), hint=hint) from error
 
 
 @contextmanager
@@ -163,6 +189,18 @@ def load_array(folder: Path, name: str) -> np.ndarray:
     return mapped.view(np.ndarray)  # slices of the memmap subclass are an order of magnitude slower to make
 
 
+def save_array(path: Path, array: np.ndarray, dtype: np.dtype[Any] | type[np.generic] | None = None) -> None:
+    """Write a one-dimensional array; unlike NumPy's own writing, a full disk is told as one."""
+    with ArrayAppender(path, array.dtype if dtype is None else dtype) as file:
+        file.append(array)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as an uncompressed ``.npz``; the same arrays give the same bytes."""
+    named: Any = dict(arrays)
+    np.savez(path, **named)
+
+
 def mark_used(folder: Path) -> None:
     """Note that the artefact was used now; a read-only cache is no error."""
     with suppress(OSError):
@@ -199,12 +237,12 @@ class ArrayAppender:
         """Write the final length and close the file."""
         if self._stream.closed:
             return
-        self._stream.seek(0)
-        self._write_header()
-        if self._stream.tell() != self._start:  # the format leaves room for 21 digits
-            message = "the header of an array outgrew its place"
-            raise AssertionError(message)
-        self._stream.close()
+        with closing(self._stream):
+            self._stream.seek(0)
+            self._write_header()
+            if self._stream.tell() != self._start:  # the format leaves room for 21 digits
+                message = "the header of an array outgrew its place"
+                raise AssertionError(message)
 
     def _write_header(self) -> None:
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from harness.activations.artefact import META, USED, remove_dead_partials
+from harness.activations.unfinished import remove_unfinished
 from harness.errors import UnknownNameError
 from harness.llm.answers_file import answers_path
 
@@ -65,6 +66,8 @@ def prune(
 ) -> list[Artefact]:
     """Return the artefacts that were removed, or with ``dry_run`` would be.
 
+    Without ``older_than`` also what interrupted collections left to go on from, which is no artefact yet.
+
     The answers of language models stay: they are removed answer by answer (``harness.llm.cache_contents``), as their
     file may be in use, and was paid for.
 
@@ -93,6 +96,8 @@ def prune(
     if not dry_run:
         for kind in kinds:
             _sweep(cache / kind)
+            if older_than is None:
+                remove_unfinished(cache / kind)
         for artefact in chosen:
             for part in _with_journals(artefact.path):
                 _remove(part)

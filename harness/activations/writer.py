@@ -1,89 +1,231 @@
-"""Writing activations sorted by feature, with bounded memory: sorted runs on disk, then one merge by feature blocks."""
+"""Writing activations sorted by feature, with bounded memory and a state to go on from after any crash.
+
+Activations are held in memory, written as sorted runs, and merged by blocks of features in the end. After each span of
+the corpus the runs and what is known of every feature are committed: a writer that finds such a state goes on there.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+import zipfile
+import zlib
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from harness.activations.artefact import ArrayAppender, write_meta
-from harness.activations.store import FILES, FORMAT, KIND
+from harness.activations import positions as code
+from harness.activations.artefact import ArrayAppender, save_array, save_arrays, write_meta
+from harness.activations.context_sample import MOST_KEPT, SCHEME, STRONGEST_CONTEXTS, SampleState
+from harness.activations.runs import Run, entries_of, merged, write_run
+from harness.activations.store import FILES, FORMAT, KIND, SAMPLED, SPANS
+from harness.activations.unfinished import STATE
 from harness.errors import FeatureSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["ActivationWriter"]
+    from harness.activations.runs import Block
+
+__all__ = ["ENTRY_BYTES", "RUN_ENTRIES", "ActivationWriter", "SpanFacts"]
 
 RUN_ENTRIES = 1 << 21
-"""Activations held in memory before a sorted run is written (about 130 MB while sorting)."""
+"""Activations held in memory before a sorted run is written."""
+ENTRY_BYTES = 128
+"""Memory that an activation held needs at most, two runs being in memory while one is sorted and written."""
+
+_RUNS = "runs"
 
 _UINT32_VALUES = 1 << 32
 _FLOAT16_LARGEST = float(np.finfo(np.float16).max)
 _FLOAT16_SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
+_OUTSIDE = "outside_context_sample"
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A sorted run on disk. A key is ``feature * n_tokens + position``."""
+@dataclass
+class SpanFacts:
+    """What came in on one span of the corpus.
 
-    keys: Path
-    values: Path
+    Attributes:
+        digest: The span's.
+        end: One past its last position.
+        dropped: Active values the source left out, by reason.
+        largest: Largest absolute value.
+        smallest: Smallest absolute value; infinity if there is none.
+        error: Largest relative error that rounding to float16 made.
+    """
 
-    def between(self, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return copies of the keys from ``bounds[0]`` up to before ``bounds[1]``, and their values."""
-        # Mapped anew each time, so that pages already merged do not stay in memory.
-        keys, values = (np.load(path, mmap_mode="r") for path in (self.keys, self.values))
-        span = slice(*np.searchsorted(keys, bounds))
-        return np.array(keys[span]), np.array(values[span])
+    digest: str = ""
+    end: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    largest: float = 0.0
+    smallest: float = np.inf
+    error: float = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain data; JSON knows no infinity."""
+        smallest = None if np.isinf(self.smallest) else self.smallest
+        return {**vars(self), "smallest": smallest}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """Return what ``plain`` was made of."""
+        smallest = plain["smallest"]
+        return cls(**{**plain, "smallest": np.inf if smallest is None else smallest})
 
 
 class ActivationWriter:
     """Writes the store of one subject into ``folder``, which somebody else moves into place.
 
     Args:
-        folder: An empty folder.
+        folder: An empty folder, or one that an earlier writer of the same store left.
         n_features: How many features the source has.
         n_tokens: How many corpus tokens are looked at.
         name: The subject, for messages.
         run_entries: Activations held in memory at once.
+        context_starts: First position of every context and one past the last. Without it all activations of every
+            feature are kept, however many.
+        most_kept: Activations of a feature above which a sample of contexts is kept.
+        strongest: Contexts of such a feature kept for their largest value.
     """
 
-    def __init__(self, folder: Path, n_features: int, n_tokens: int, name: str, run_entries: int = RUN_ENTRIES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_features: int,
+        n_tokens: int,
+        name: str,
+        run_entries: int = RUN_ENTRIES,
+        *,
+        context_starts: np.ndarray | None = None,
+        most_kept: int = MOST_KEPT,
+        strongest: int = STRONGEST_CONTEXTS,
+    ) -> None:
         self._folder, self._n_features, self._n_tokens, self._name = folder, n_features, n_tokens, name
         self._run_entries = run_entries
+        starts = np.array([0, n_tokens]) if context_starts is None else np.asarray(context_starts)
+        most = max(n_tokens, 1) if context_starts is None else most_kept
+        self._sample = SampleState.fresh(n_features, starts, most, strongest)
+        self._settled: dict[str, np.ndarray] | None = None
         self._held: list[tuple[np.ndarray, np.ndarray]] = []
         self._n_held = 0
-        self._runs: list[_Run] = []
-        self._counts = np.zeros(n_features, dtype=np.int64)
-        self._dropped: Counter[str] = Counter()
-        self._largest, self._smallest = 0.0, np.inf
+        self._runs: list[Run] = []
+        self._spans: list[SpanFacts] = []
+        self._span = SpanFacts()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="runs")
+        self._pending: Future[None] | None = None
+        self._fresh = {name: array.copy() for name, array in self._sample.arrays().items()}
+        (folder / _RUNS).mkdir(exist_ok=True)
+        self._restore()
 
-    def add(self, positions: np.ndarray, features: np.ndarray, values: np.ndarray, dropped: Mapping[str, int]) -> None:
+    @property
+    def n_features(self) -> int:
+        """Return how many features the source has."""
+        return self._n_features
+
+    @property
+    def spans_done(self) -> tuple[SpanFacts, ...]:
+        """Return the spans that are committed."""
+        return tuple(self._spans)
+
+    def close(self) -> None:
+        """Wait for what is being written, whatever becomes of it."""
+        self._pool.shutdown(wait=True)
+
+    def start_over(self) -> None:
+        """Forget everything."""
+        self._wait()
+        self._runs, self._spans = [], []
+        self._sample.restore(self._fresh)
+        (self._folder / STATE).unlink(missing_ok=True)
+        shutil.rmtree(self._at)
+        self._at.mkdir()
+
+    def add(
+        self,
+        positions: np.ndarray,
+        features: np.ndarray,
+        values: np.ndarray,
+        dropped: Mapping[str, int],
+        *,
+        more: bool = False,
+    ) -> None:
         """Add activations in any order; exact zeros are no activations and are passed over.
+
+        Values are rounded to float16 where that makes neither infinity nor zero of them.
+
+        Args:
+            positions: Their positions in the corpus.
+            features: Their features.
+            values: Their values.
+            dropped: Active values left out, by reason.
+            more: Whether the next call goes on in the same context.
 
         Raises:
             FeatureSourceError: If a value is not finite or a feature does not exist.
         """
-        self._dropped.update({reason: int(count) for reason, count in dropped.items()})
+        counted = Counter(self._span.dropped)
+        counted.update({reason: int(count) for reason, count in dropped.items()})
+        self._span.dropped = dict(counted)
         kept = values != 0
         positions, features, values = positions[kept], features[kept], values[kept]
-        if not values.size:
-            return
-        self._refuse_nonsense(positions, features, values)
-        sizes = np.abs(values)
-        self._largest = max(self._largest, float(sizes.max()))
-        self._smallest = min(self._smallest, float(sizes.min()))
-        self._counts += np.bincount(features, minlength=self._n_features)
-        keys = features.astype(np.int64) * self._n_tokens + positions.astype(np.int64)
-        self._held.append((keys, values.astype(np.float32)))
-        self._n_held += keys.size
-        if self._n_held >= self._run_entries:
-            self._spill()
+        if values.size:
+            self._refuse_nonsense(positions, features, values)
+            keys = features.astype(np.int64) * self._n_tokens + positions.astype(np.int64)
+            self._held.append((keys, self._rounded(values.astype(np.float32))))
+            self._n_held += keys.size
+        if self._n_held >= self._run_entries and not more:
+            self._flush()
+
+    def end_span(self, digest: str, end: int) -> None:
+        """Commit everything added since the last span ended: a crash from now on loses none of it.
+
+        The last span of a corpus, which comes after ``settle``, is not committed but made again.
+        """
+        self._flush()
+        facts, self._span = self._span, SpanFacts()
+        facts.digest, facts.end = digest, end
+        if self._settled is None:
+            self._later(lambda: self._commit(facts))
+        else:
+            self._spans.append(facts)
+
+    def settle(self) -> None:
+        """Say that what follows is the last span, which would be another one if the corpus went on."""
+        self._flush()
+        self._wait()
+        self._settled = {name: array.copy() for name, array in self._sample.arrays().items()}
+        self._sample.settle()
+
+    def take_over(self, blocks: Iterable[Block], spans: Sequence[SpanFacts], sampled: Mapping[str, np.ndarray]) -> None:
+        """Begin with what another store has of the same spans.
+
+        Args:
+            blocks: All its entries on them, ascending.
+            spans: The spans.
+            sampled: The state of its sampled features after them, as ``SampleState.arrays`` has it.
+        """
+        mine = sampled["features"]
+        if mine.size:
+            own = self._sample.arrays()
+            for name in ("n_active", "largest", "level"):
+                own[name][mine] = sampled[name]
+            more = {name: sampled[name] for name in ("features", "counts", "strongest")}
+            self._sample.restore({**own, **more, "settled": np.full_like(sampled["strongest"], -1)})
+        for block in blocks:
+            counts = np.zeros(self._n_features, dtype=np.int64)
+            counts[block.first : block.last] = np.bincount(
+                block.features - block.first, minlength=block.last - block.first
+            )
+            self._see_imported(block, mine)
+            self._write(counts, block.positions, block.values)
+        self._spans = [*spans[:-1]]
+        self._commit(spans[-1])
 
     def finish(self, meta: Mapping[str, Any]) -> None:
         """Merge the runs and write the store with its ``meta.json``.
@@ -91,35 +233,53 @@ class ActivationWriter:
         Raises:
             FeatureSourceError: If a feature was given two values at one position.
         """
-        self._spill()
-        indptr = np.zeros(self._n_features + 1, dtype=np.int64)
-        np.cumsum(self._counts, out=indptr[1:])
-        np.save(self._folder / FILES[0], indptr)
-        values_type, why = self._values_type()
-        error = 0.0
-        positions_type = np.uint32 if self._n_tokens <= _UINT32_VALUES else np.uint64
-        with (
-            ArrayAppender(self._folder / FILES[1], positions_type) as positions,
-            ArrayAppender(self._folder / FILES[2], values_type) as values,
-        ):
-            for keys, block in self._merged(indptr):
-                stored = block.astype(values_type)
-                exact = block.astype(np.float64)
-                error = max(error, float(np.max(np.abs(stored - exact) / np.abs(exact))))
-                positions.append(keys % self._n_tokens)
-                values.append(stored)
-        self._runs.clear()
-        shutil.rmtree(self._folder / "runs", ignore_errors=True)
+        self._flush()
+        self._wait()
+        spans = [*self._spans, *([self._span] if self._span != SpanFacts() else [])]
+        values_type, why = _values_type(spans)
+        n_kept = self._merge(values_type)
+        dropped = _summed(spans)
+        outside = int(self._sample.n_active.sum()) - n_kept
+        if self._sample.features.size:
+            dropped[_OUTSIDE] = outside
+        self._write_sampled()
+        lines = "".join(json.dumps(span.plain(), sort_keys=True) + "\n" for span in spans)
+        (self._folder / SPANS).write_text(lines, encoding="utf-8")
+        shutil.rmtree(self._folder / _RUNS)
+        (self._folder / STATE).unlink(missing_ok=True)
         facts = {
             "kind": KIND,
             "format": FORMAT,
             "n_features": self._n_features,
             "n_tokens": self._n_tokens,
-            "n_activations": int(indptr[-1]),
-            "dropped": dict(sorted(self._dropped.items())),
-            "values": {"type": np.dtype(values_type).name, "max_relative_error": error, "reason": why},
+            "n_activations": n_kept,
+            "dropped": dict(sorted(dropped.items())),
+            "values": {
+                "type": np.dtype(values_type).name,
+                "max_relative_error": max((span.error for span in spans), default=0.0),
+                "reason": why,
+            },
+            "sampling": {
+                "features": int(self._sample.features.size),
+                "scheme": SCHEME,
+                "most_kept": self._sample.most,
+                "strongest_contexts": int(self._sample.strongest.shape[1]),
+            },
         }
-        write_meta(self._folder, {**meta, **facts}, FILES)
+        write_meta(self._folder, {**meta, **facts}, (*FILES, SAMPLED, SPANS))
+        self.close()
+
+    def _rounded(self, values: np.ndarray) -> np.ndarray:
+        """Return values as float16 holds them, where it does."""
+        span, sizes = self._span, np.abs(values)
+        span.largest = max(span.largest, float(sizes.max()))
+        span.smallest = min(span.smallest, float(sizes.min()))
+        with np.errstate(over="ignore"):
+            short = values.astype(np.float16).astype(np.float32)
+        held = np.isfinite(short) & (short != 0)
+        rounded = np.where(held, short, values)
+        span.error = max(span.error, float(np.max(np.abs(rounded.astype(np.float64) - values) / sizes)))
+        return rounded
 
     def _refuse_nonsense(self, positions: np.ndarray, features: np.ndarray, values: np.ndarray) -> None:
         wrong = ~np.isfinite(values)
@@ -135,51 +295,150 @@ class ActivationWriter:
                 f"the source gave feature {features.max()} but says it has {self._n_features}", where=self._name
             )
 
-    def _spill(self) -> None:
+    def _flush(self) -> None:
         if not self._held:
             return
-        keys = np.concatenate([keys for keys, _ in self._held])
-        values = np.concatenate([values for _, values in self._held])
-        self._held.clear()
-        self._n_held = 0
-        order = np.argsort(keys)
-        folder = self._folder / "runs"
-        folder.mkdir(exist_ok=True)
-        stem = f"{len(self._runs):06d}"
-        paths = folder / f"{stem}.keys.npy", folder / f"{stem}.values.npy"
-        for path, array in zip(paths, (keys, values), strict=True):
-            np.save(path, array[order])
-        self._runs.append(_Run(*paths))
+        held, self._held, self._n_held = self._held, [], 0
+        self._later(lambda: self._spill(held))
 
-    def _merged(self, indptr: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield all entries in order, in blocks of whole features that are about one run long."""
-        first = 0
-        while first < self._n_features:
-            # A feature that is longer than a run is a block of its own; it has at most one entry per corpus token.
-            last = int(np.searchsorted(indptr, indptr[first] + self._run_entries, side="right")) - 1
-            last = min(max(last, first + 1), self._n_features)
-            if indptr[last] > indptr[first]:
-                yield self._block(first, last)
-            first = last
+    def _later(self, work: Callable[[], None]) -> None:
+        """Do ``work`` beside the model's next batches, after everything handed over before."""
+        self._wait()
+        self._pending = self._pool.submit(work)
 
-    def _block(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        bounds = np.array([first, last], dtype=np.int64) * self._n_tokens
-        parts = [run.between(bounds) for run in self._runs]
-        keys = np.concatenate([keys for keys, _ in parts])
-        values = np.concatenate([values for _, values in parts])
+    def _wait(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def _spill(self, held: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        keys = np.concatenate([keys for keys, _ in held])
+        values = np.concatenate([values for _, values in held])
+        held.clear()
         order = np.argsort(keys)
-        keys = keys[order]
-        twice = np.flatnonzero(np.diff(keys) == 0)
+        keys, values = keys[order], values[order]
+        del order
+        features, positions = np.divmod(keys, self._n_tokens)
+        del keys
+        self._refuse_two_values(features, positions)
+        self._sample.see(features, positions, values, lambda feature: entries_of(self._at, self._runs, feature))
+        kept = self._sample.kept(features, positions)
+        if not kept.all():
+            features, positions, values = features[kept], positions[kept], values[kept]
+        self._write(np.bincount(features, minlength=self._n_features), positions, values)
+
+    @property
+    def _at(self) -> Path:
+        return self._folder / _RUNS
+
+    def _write(self, counts: np.ndarray, positions: np.ndarray, values: np.ndarray) -> None:
+        wide = self._n_tokens > _UINT32_VALUES
+        self._runs.append(write_run(self._at, f"{len(self._runs):06d}", counts, positions, values, wide=wide))
+
+    def _see_imported(self, block: Block, sampled: np.ndarray) -> None:
+        def nothing(feature: int) -> tuple[np.ndarray, np.ndarray]:  # a block has whole features
+            return entries_of(self._at, [], feature)
+
+        whole = ~np.isin(block.features, sampled)  # of the others all that counts is in the state taken over
+        self._sample.see(block.features[whole], block.positions[whole], block.values[whole], nothing)
+
+    def _commit(self, facts: SpanFacts) -> None:
+        self._spans.append(facts)
+        described = {
+            "spans": [span.plain() for span in self._spans],
+            "runs": [run.plain() for run in self._runs],
+            "shape": [self._n_features, self._n_tokens],
+        }
+        text = np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)
+        new = self._folder / f"new-{STATE}"
+        save_arrays(new, {"described": text, **self._sample.arrays()})
+        new.replace(self._folder / STATE)
+
+    def _restore(self) -> None:
+        """Go on from what an earlier writer committed; whatever is torn is made again."""
+        try:
+            with (self._folder / STATE).open("rb") as stream, np.load(stream, allow_pickle=False) as state:
+                described = json.loads(state["described"].tobytes())
+                arrays = {name: state[name] for name in state.files if name != "described"}
+            runs = [Run(**run) for run in described["runs"]]
+            spans = [SpanFacts.of(span) for span in described["spans"]]
+            fits = described["shape"] == [self._n_features, self._n_tokens]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            fits, runs, spans, arrays = False, [], [], {}
+        if fits and all(run.intact(self._at) for run in runs):
+            self._sample.restore(arrays)
+            self._runs, self._spans = runs, spans
+        held = {run.name for run in self._runs}
+        for path in self._at.iterdir():
+            if path.name.split(".")[0] not in held:
+                path.unlink()
+
+    def _refuse_two_values(self, features: np.ndarray, positions: np.ndarray) -> None:
+        twice = np.flatnonzero((np.diff(features) == 0) & (np.diff(positions) == 0))
         if twice.size:
-            feature, position = divmod(int(keys[twice[0]]), self._n_tokens)
             raise FeatureSourceError(
-                f"feature {feature} was given two values at corpus token {position}", where=self._name
+                f"feature {features[twice[0]]} was given two values at corpus token {positions[twice[0]]}",
+                where=self._name,
             )
-        return keys, values[order]
 
-    def _values_type(self) -> tuple[type[np.floating[Any]], str]:
-        if self._largest > _FLOAT16_LARGEST:
-            return np.float32, f"float16 ends at {_FLOAT16_LARGEST:.0f} and the largest value is {self._largest:.6g}"
-        if self._smallest < _FLOAT16_SMALLEST:
-            return np.float32, f"float16 would turn the smallest value, {self._smallest:.6g}, into 0"
-        return np.float16, "all values are in the range of float16"
+    def _merge(self, values_type: type[np.floating[Any]]) -> int:
+        """Write indptr, offsets, positions, values and checksums, and return how many activations are kept."""
+        counts = np.zeros(self._n_features, dtype=np.int64)
+        lengths = np.zeros(self._n_features, dtype=np.int64)
+        checksums = np.zeros(self._n_features, dtype=np.uint32)
+        indptr_file, offsets_file, positions_file, values_file, checksums_file = FILES
+        with (
+            ArrayAppender(self._folder / positions_file, np.uint8) as positions,
+            ArrayAppender(self._folder / values_file, values_type) as values,
+        ):
+            for block in merged(self._at, self._runs, self._n_features, self._run_entries):
+                self._refuse_two_values(block.features, block.positions)
+                kept = self._sample.kept(block.features, block.positions)
+                features, places = block.features[kept], block.positions[kept]
+                stored = block.values[kept].astype(values_type)
+                ends = np.searchsorted(features, np.arange(block.first, block.last + 1))
+                codes = []
+                for feature, (first, last) in enumerate(pairwise(ends.tolist()), block.first):
+                    if first == last:
+                        continue
+                    codes.append(code.encode(places[first:last], self._n_tokens))
+                    counts[feature], lengths[feature] = last - first, codes[-1].size
+                    checksums[feature] = zlib.crc32(stored[first:last].data, zlib.crc32(codes[-1].data))
+                positions.append(np.concatenate([np.zeros(0, dtype=np.uint8), *codes]))
+                values.append(stored)
+        save_array(self._folder / indptr_file, _cumulated(counts))
+        save_array(self._folder / offsets_file, _cumulated(lengths))
+        save_array(self._folder / checksums_file, checksums)
+        return int(counts.sum())
+
+    def _write_sampled(self) -> None:
+        """Write what is known of the features of which a sample is kept, as it is and as it was when it was settled."""
+        sample = self._sample
+        settled = self._settled or sample.arrays()
+        now = {name: sample.arrays()[name] for name in ("features", "strongest", "settled")}
+        for name in ("n_active", "largest", "level"):
+            now[name] = sample.arrays()[name][sample.features]
+        before = {f"then_{name}": settled[name][sample.features] for name in ("n_active", "largest", "level")}
+        before |= {f"then_{name}": settled[name] for name in ("counts", "strongest")}
+        save_arrays(self._folder / SAMPLED, {**now, **before})
+
+
+def _cumulated(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _summed(spans: Sequence[SpanFacts]) -> Counter[str]:
+    dropped: Counter[str] = Counter()
+    for span in spans:
+        dropped.update(span.dropped)
+    return dropped
+
+
+def _values_type(spans: Sequence[SpanFacts]) -> tuple[type[np.floating[Any]], str]:
+    largest = max((span.largest for span in spans), default=0.0)
+    smallest = min((span.smallest for span in spans), default=np.inf)
+    if largest > _FLOAT16_LARGEST:
+        return np.float32, f"float16 ends at {_FLOAT16_LARGEST:.0f} and the largest value is {largest:.6g}"
+    if smallest < _FLOAT16_SMALLEST:
+        return np.float32, f"float16 would turn the smallest value, {smallest:.6g}, into 0"
+    return np.float16, "all values are in the range of float16"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness.config.sizes import size_in_bytes
 from harness.errors import ConfigError, UnknownNameError
 from harness.examples.checks import check_examples
 from harness.examples.select import SELECTIONS
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.config.resolved import ResolvedRun
-    from harness.config.schema import BudgetConfig, CorpusTokens, ExecutionConfig, FeaturesConfig
+    from harness.config.schema import BudgetConfig, CorpusTokens, ExecutionConfig, FeaturesConfig, MemoryConfig
 
 __all__ = ["check_name", "check_run"]
 
 BOS_POLICIES = ("none", "prepend")
+_LEAST_MEMORY = 32_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _NAME_HINT = "letters, digits, '_', '.' and '-', not beginning with a sign, at most 128"
 
@@ -46,6 +48,7 @@ def check_run(run: ResolvedRun) -> None:
     _check_corpus(run.corpus_tokens)
     _check_features(run.features)
     _check_execution(run.execution)
+    _check_memory(run.memory)
     _check_budget(run.budget)
     # Before a manifest holds the configuration: what looks like a credential must not get that far.
     for role, config in (("explainer", run.explainer_llm), ("judge", run.judge)):
@@ -108,6 +111,11 @@ def _check_budget(budget: BudgetConfig) -> None:
     for name, limit in vars(budget).items():
         if limit is not None and not limit > 0:
             raise ConfigError(f"a budget of {limit:g} allows nothing", where=f"budget.{name}", hint="null for no limit")
+
+
+def _check_memory(memory: MemoryConfig) -> None:
+    if (size := size_in_bytes(memory.budget, "memory.budget")) < _LEAST_MEMORY:
+        raise ConfigError(f"{size:,} bytes are too few to work with", where="memory.budget", hint="at least 32MB")
 
 
 def _at_least(values: Mapping[str, int], least: Mapping[str, int], where: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from harness.config.resolved import PACE
-from harness.config.schema import BudgetConfig, ExecutionConfig
+from harness.config.schema import BudgetConfig, ExecutionConfig, MemoryConfig
 from harness.errors import ResultsError
 from harness.text import for_terminal
 
@@ -37,6 +37,7 @@ _SETTINGS = {
     "judge": PACE,
     "execution": frozenset(field.name for field in fields(ExecutionConfig)),
     "budget": frozenset(field.name for field in fields(BudgetConfig)),
+    "memory": frozenset(field.name for field in fields(MemoryConfig)),
 }
 """What ``ResolvedRun.settings`` writes."""
 

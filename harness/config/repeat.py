@@ -36,7 +36,7 @@ _REFERENCE = re.compile(r"(\\*)\$\{")
 _CACHE_KEY = "paths.cache="
 _PLUGIN_GROUPS = ("subject", "scorers", "controls")
 _SINGLE_PLUGINS = ("corpus", "explainer")
-_OF_ANY_RUN = ("execution", "budget")
+_OF_ANY_RUN = ("execution", "budget", "memory")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from harness.config.schema import (
     ExecutionConfig,
     FeaturesConfig,
     LLMConfig,
+    MemoryConfig,
     PathsConfig,
     RunConfig,
 )
@@ -83,6 +84,7 @@ def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> Resolve
         paths=parameters(PathsConfig, _mapping(given, "paths"), "paths"),
         execution=parameters(ExecutionConfig, _mapping(given, "execution"), "execution"),
         budget=parameters(BudgetConfig, _mapping(given, "budget"), "budget"),
+        memory=parameters(MemoryConfig, _mapping(given, "memory"), "memory"),
         debug=scalars.debug,
     )
     check_run(run)

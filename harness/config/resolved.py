@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from harness.config.schema import MemoryConfig
 from harness.identity import fingerprint, parameters_of, plain
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class ResolvedRun:
         paths: Where results and cache lie.
         execution: How the run is executed; changes no number.
         budget: What it may spend; changes no number.
+        memory: What it may hold in memory; changes no number.
         debug: Whether errors show tracebacks.
     """
 
@@ -112,6 +114,7 @@ class ResolvedRun:
     paths: PathsConfig
     execution: ExecutionConfig
     budget: BudgetConfig
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     debug: bool = False
 
     def plain(self) -> dict[str, Any]:
@@ -137,7 +140,12 @@ class ResolvedRun:
         """
         models = {"explainer.llm": self.explainer_llm, "judge": self.judge}
         paces = {key: _pace(config) for key, config in models.items() if config is not None}
-        return {**paces, "execution": plain(self.execution), "budget": plain(self.budget)}
+        return {
+            **paces,
+            "execution": plain(self.execution),
+            "budget": plain(self.budget),
+            "memory": plain(self.memory),
+        }
 
     @cached_property
     def config_sha256(self) -> str:

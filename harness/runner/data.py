@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.facts import FactReader
+from harness.config.sizes import size_in_bytes
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, select_features
 from harness.subjects.logit_weights import top_logit_tokens
@@ -138,7 +139,8 @@ def opened(
             StoreRequest(subject.name, _subject_identity(subject, cache), partial(models.load, subject))
             for subject in subjects
         ]
-        yield tokens, open_stores(requests, tokens, cache, resolved.execution.collect_batch_tokens, progress)
+        memory = size_in_bytes(resolved.memory.budget, "memory.budget")
+        yield tokens, open_stores(requests, tokens, cache, resolved.execution.collect_batch_tokens, progress, memory)
 
 
 def _by_tokenizer(resolved: ResolvedRun) -> dict[str, list[ResolvedPlugin]]:

@@ -124,11 +124,10 @@ class Dictionary:
         """Return the positive values of hidden states [N, d_in]; nothing is left out."""
         rows, features, values = [], [], []
         for chunk in self._chunks(len(hidden)):
-            dense = self._activate(self._centred(hidden[chunk]))
-            row, feature = dense.nonzero(as_tuple=True)
+            row, feature, value = self._active(self._centred(hidden[chunk]))
             rows.append(row + chunk.start)
             features.append(feature)
-            values.append(dense[row, feature])
+            values.append(value)
         if not rows:
             nothing = torch.zeros(0, dtype=torch.int64)
             return SparseActivations(nothing, nothing, torch.zeros(0), {})
@@ -184,6 +183,22 @@ class Dictionary:
             top, index = groups.max(dim=-1, keepdim=True)
             return torch.zeros_like(groups).scatter(-1, index, top).flatten(-2)
         return values
+
+    def _active(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return row, feature and value of what is positive in ``_activate``, without its zeros being written out."""
+        if self.activation in {"topk", "groupmax"} and self.k is not None:
+            before = torch.addmm(self.b_enc, x, self.w_enc)
+            if self.activation == "topk":
+                top, feature = before.topk(self.k, dim=-1, sorted=False)
+            else:
+                groups = before.reshape(len(before), self.k, -1)
+                top, within = groups.max(dim=-1)
+                feature = within + torch.arange(self.k, device=x.device) * groups.shape[-1]
+            row, column = (top > 0).nonzero(as_tuple=True)
+            return row, feature[row, column], top[row, column]
+        dense = self._activate(x)
+        row, column = dense.nonzero(as_tuple=True)
+        return row, column, dense[row, column]
 
     def _columns(self, chosen: torch.Tensor) -> Dictionary:
         """Return a dictionary of some latents only; right for activations that look at one latent at a time."""

@@ -47,10 +47,14 @@ def test_store_gives_back_what_was_added_sorted(entries: dict[Any, float], chunk
         assert store.n_activations == len(items)
         assert store.dropped == ({"below_threshold": 2 * len(chunks)} if chunks else {})
         assert sorted(path.name for path in Path(folder).iterdir()) == [
+            "checksums.npy",
             "indptr.npy",
             "last_used",
             "meta.json",
+            "offsets.npy",
             "positions.npy",
+            "sampled.npz",
+            "spans.jsonl",
             "values.npy",
         ]
 

@@ -1,0 +1,248 @@
+"""Features that fire too often to keep all: which contexts are kept of them, decided in one pass and in any order.
+
+Every context has a level, drawn by a hash of where it begins: half of all contexts have level 0, a quarter level 1, and
+so on. Of a feature with too many activations those in contexts of at least some level are kept. The level rises as
+activations come in, and is in the end the lowest at which not too many are left; since counts only grow, what was
+dropped on the way would have been dropped in the end. These contexts are drawn without regard to the feature, so they
+stand for the corpus.
+
+Beside them the contexts with the feature's largest values are kept whole. A window's largest value is at most its
+context's, so the strongest windows of the corpus are among those of the strongest contexts, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["MOST_KEPT", "SCHEME", "STRONGEST_CONTEXTS", "SampleState", "context_levels", "unpack_contexts"]
+
+SCHEME = "uniform contexts by hash, and the strongest contexts"
+MOST_KEPT = 1 << 19
+"""Activations of a feature up to which all are kept."""
+STRONGEST_CONTEXTS = 128
+"""Contexts kept for their largest value."""
+
+LEVELS = 24
+_CONTEXT_BITS = 31
+_ARRAYS = ("n_active", "largest", "level", "features", "counts", "strongest", "settled")
+
+
+def context_levels(starts: np.ndarray) -> np.ndarray:
+    """Return the level of the context that begins at each of ``starts``, uint8 [n]; ``l`` has chance 2^-(l+1)."""
+    # SplitMix64 (Steele, Lea and Flood 2014): all output bits depend on all input bits.
+    mixed = starts.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    lowest = mixed & (~mixed + np.uint64(1))
+    level = np.frexp(np.maximum(lowest, np.uint64(1)).astype(np.float64))[1] - 1
+    levels: np.ndarray = np.minimum(level, LEVELS - 1).astype(np.uint8)
+    return levels
+
+
+def unpack_contexts(packed: np.ndarray) -> np.ndarray:
+    """Return the contexts in packed entries [n], ascending and each once; the empty ones are none."""
+    return np.unique(_unpack(packed[packed >= 0]))
+
+
+@dataclass
+class SampleState:
+    """What one pass has seen of every feature, and what it keeps of those that fire too often.
+
+    Attributes:
+        starts: First position of every context and one past the last, int64 [n_contexts + 1].
+        levels: Level of every context, uint8 [n_contexts].
+        most: Activations of a feature up to which all are kept.
+        n_active: Activations seen, int64 [n_features].
+        largest: Largest value seen, float32 [n_features]; minus infinity before the first.
+        level: The lowest level kept, uint8 [n_features]; 0 keeps all.
+        features: Features of which a sample is kept, int64 [s], ascending.
+        counts: Their activations by the level of the context, int64 [s, LEVELS].
+        strongest: Their strongest contexts, packed with their largest value (see ``_pack``), int64 [s, k]; -1 is none.
+        settled: Those that were strongest when levels were last allowed to rise; kept whatever comes later.
+        rising: Whether levels may still rise.
+    """
+
+    starts: np.ndarray
+    levels: np.ndarray
+    most: int
+    n_active: np.ndarray
+    largest: np.ndarray
+    level: np.ndarray
+    features: np.ndarray
+    counts: np.ndarray
+    strongest: np.ndarray
+    settled: np.ndarray
+    rising: bool = True
+    _row: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._row = np.full(self.level.size, -1, dtype=np.int64)
+        self._row[self.features] = np.arange(self.features.size)
+
+    @classmethod
+    def fresh(
+        cls, n_features: int, starts: np.ndarray, most: int = MOST_KEPT, strongest: int = STRONGEST_CONTEXTS
+    ) -> SampleState:
+        """Return the state before anything was seen."""
+        return cls(
+            starts=starts,
+            levels=context_levels(starts[:-1]),
+            most=most,
+            n_active=np.zeros(n_features, dtype=np.int64),
+            largest=np.full(n_features, -np.inf, dtype=np.float32),
+            level=np.zeros(n_features, dtype=np.uint8),
+            features=np.zeros(0, dtype=np.int64),
+            counts=np.zeros((0, LEVELS), dtype=np.int64),
+            strongest=np.zeros((0, strongest), dtype=np.int64),
+            settled=np.zeros((0, strongest), dtype=np.int64),
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what ``restore`` needs."""
+        return {name: getattr(self, name) for name in _ARRAYS}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go back to what ``arrays`` returned."""
+        for name in _ARRAYS:
+            setattr(self, name, np.array(arrays[name]))
+        self.__post_init__()
+
+    def settle(self) -> None:
+        """Let no level rise from now on, and keep what is kept now.
+
+        What a corpus that goes on would have kept of the part before does then not depend on what comes after.
+        """
+        self.settled = self.strongest.copy()
+        self.rising = False
+
+    def see(
+        self,
+        features: np.ndarray,
+        positions: np.ndarray,
+        values: np.ndarray,
+        earlier: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        """Take account of activations, sorted by feature, then by position. No context may come in two calls.
+
+        Args:
+            features: Their features, int64 [n].
+            positions: Their positions, int64 [n].
+            values: Their values, float32 [n].
+            earlier: Returns positions and values of all activations of a feature seen before.
+        """
+        if not features.size:
+            return
+        first = np.flatnonzero(np.diff(features, prepend=-1))
+        met = features[first]
+        self.n_active[met] += np.diff(np.append(first, features.size))
+        self.largest[met] = np.maximum(self.largest[met], np.maximum.reduceat(values, first))
+        mine = self._row[features] >= 0
+        if mine.any():
+            self._count(features[mine], positions[mine], values[mine])
+        if not self.rising:
+            return
+        over = met[(self.n_active[met] > self.most) & (self._row[met] < 0)]
+        if over.size:
+            self._begin(over, features, positions, values, earlier)
+        self._raise()
+
+    def kept(self, features: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return which activations are kept as things stand, bool [n]."""
+        keeps = np.ones(features.size, dtype=np.bool_)
+        sampled = np.flatnonzero(self._row[features] >= 0)
+        if not sampled.size:
+            return keeps
+        context = self._context(positions[sampled])
+        rows = self._row[features[sampled]]
+        of_level = self.levels[context] >= self.level[features[sampled]]
+        keeps[sampled] = of_level | self._is_strongest(rows, context)
+        return keeps
+
+    def _is_strongest(self, rows: np.ndarray, context: np.ndarray) -> np.ndarray:
+        n_contexts = self.levels.size
+        both = np.concatenate([self.strongest, self.settled], axis=1)
+        held = np.where(both < 0, -1, _unpack(both) + np.arange(len(both))[:, None] * n_contexts)
+        wanted = np.unique(held)
+        asked = rows * n_contexts + context
+        at = np.minimum(np.searchsorted(wanted, asked), wanted.size - 1)
+        found: np.ndarray = wanted[at] == asked
+        return found
+
+    def _context(self, positions: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self.starts, positions, side="right") - 1
+
+    def _count(self, features: np.ndarray, positions: np.ndarray, values: np.ndarray) -> None:
+        """Count activations of sampled features by level, and find their strongest contexts."""
+        rows, context = self._row[features], self._context(positions)
+        n_sampled = len(self.features)
+        cells = rows * LEVELS + self.levels[context]
+        self.counts += np.bincount(cells, minlength=n_sampled * LEVELS).reshape(n_sampled, LEVELS)
+        first = np.flatnonzero(np.diff(rows * self.levels.size + context, prepend=-1))
+        peaks = np.maximum.reduceat(values, first)
+        self._offer(rows[first], context[first], peaks)
+
+    def _offer(self, rows: np.ndarray, context: np.ndarray, peaks: np.ndarray) -> None:
+        """Keep the strongest of the contexts there are and of those given, which are new and sorted by row."""
+        positive = peaks > 0
+        rows, context, peaks = rows[positive], context[positive], peaks[positive]
+        if not rows.size:
+            return
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        lengths = np.diff(np.append(first, rows.size))
+        width = self.strongest.shape[1]
+        offered = np.full((len(self.features), int(lengths.max())), -1, dtype=np.int64)
+        offered[rows, np.arange(rows.size) - np.repeat(first, lengths)] = _pack(peaks, context)
+        both = np.concatenate([self.strongest, offered], axis=1)
+        self.strongest = -np.sort(-both, axis=1)[:, :width]
+
+    def _begin(
+        self,
+        over: np.ndarray,
+        features: np.ndarray,
+        positions: np.ndarray,
+        values: np.ndarray,
+        earlier: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        """Begin to sample features; everything seen of them so far is looked at again, as it is all still there."""
+        merged = np.union1d(self.features, over)
+        place = np.searchsorted(merged, self.features)
+        for name, empty in (("counts", 0), ("strongest", -1), ("settled", -1)):
+            before = getattr(self, name)
+            after = np.full((merged.size, before.shape[1]), empty, dtype=np.int64)
+            after[place] = before
+            setattr(self, name, after)
+        self.features = merged
+        self._row[merged] = np.arange(merged.size)
+        for feature in over.tolist():
+            before_positions, before_values = earlier(feature)
+            span = slice(*np.searchsorted(features, (feature, feature + 1)))
+            all_positions = np.concatenate([before_positions, positions[span]])
+            all_values = np.concatenate([before_values, values[span]])
+            order = np.argsort(all_positions, kind="stable")
+            of_it = np.full(order.size, feature, dtype=np.int64)
+            self._count(of_it, all_positions[order], all_values[order])
+
+    def _raise(self) -> None:
+        left = np.cumsum(self.counts[:, ::-1], axis=1)[:, ::-1]
+        fits = left <= self.most
+        fits[:, -1] = True
+        self.level[self.features] = np.argmax(fits, axis=1)
+
+
+def _pack(values: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """Return positive values and contexts as int64 that sort by value, then with the earlier context above."""
+    bits = values.astype(np.float32).view(np.int32).astype(np.int64)
+    packed: np.ndarray = (bits << _CONTEXT_BITS) | ((1 << _CONTEXT_BITS) - 1 - context)
+    return packed
+
+
+def _unpack(packed: np.ndarray) -> np.ndarray:
+    """Return the contexts of packed entries."""
+    return (1 << _CONTEXT_BITS) - 1 - (packed & ((1 << _CONTEXT_BITS) - 1))
