@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -170,6 +170,7 @@ READER = Reader(
     files=f"{_CONFIG} and layer_<i>.safetensors, of which one is named",
     kinds="transcoders of one layer, with or without a skip connection: ReLU, JumpReLU",
     checked="files written and encoded by circuit-tracer 0.5.0",
+    layouts=(Layout(weights=_LAYER.pattern, beside=(_CONFIG,)),),
     fits=fits_layers(_LAYER),
     header=read_header,
     arrays=arrays,

@@ -21,7 +21,7 @@ from harness.subjects.weights.circuit_tracer import (
     thresholds,
 )
 from harness.subjects.weights.header import SourceHeader
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,7 @@ READER = Reader(
     files="config.yaml and W_enc_<i>.safetensors, of which one is named",
     kinds="cross-layer transcoders, whose features can be read but not written: ReLU, JumpReLU",
     checked="files written and encoded by circuit-tracer 0.5.0",
+    layouts=(Layout(weights=_LAYER.pattern, beside=("config.yaml",)),),
     fits=fits_layers(_LAYER),
     header=read_header,
     arrays=arrays,

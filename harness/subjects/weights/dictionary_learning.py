@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,6 +215,7 @@ READER = Reader(
     files=f"{_WEIGHTS} and {_CONFIG}",
     kinds=f"SAEs: {', '.join(_CLASSES)}",
     checked="files written and encoded by dictionary-learning 0.1.0",
+    layouts=(Layout(weights=r"ae\.pt", beside=(_CONFIG,)),),
     fits=holds(_WEIGHTS, _CONFIG),
     header=read_header,
     arrays=arrays,

@@ -19,7 +19,7 @@ import yaml
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import ANY_TORCH_FILE, Layout, Reader, take
 from harness.subjects.weights.torchfile import only_file, torch_entries, torch_files
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ READER = Reader(
     files="samples_*.pt, or a published .pt beside its .yaml",
     kinds="SAEs: ReLU",
     checked="files written and encoded by the class of e2e-sae 2.1.1",
+    layouts=(Layout(weights=ANY_TORCH_FILE, optional=("{stem}.yaml", _RUN_CONFIG)),),
     fits=_fits,
     header=read_header,
     arrays=arrays,

@@ -14,7 +14,7 @@ from harness.errors import FeatureSourceError
 from harness.subjects.weights.folding import transpose
 from harness.subjects.weights.header import SourceHeader, integer, read_json
 from harness.subjects.weights.names import gemma_width, holds_like, in_path, one_file
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 from harness.subjects.weights.safetensors_header import read_shapes
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ READER = Reader(
     kinds="JumpReLU SAEs and transcoders, with or without a skip connection; layers of cross-layer transcoders, which "
     "can be read but not steered",
     checked="files in its layout, read and encoded by sae-lens 6.54.12; its definition, computed by hand",
+    layouts=(Layout(weights=_FILE.pattern, optional=(_CONFIG,)),),
     fits=holds_like(_FILE),
     header=read_header,
     arrays=arrays,

@@ -16,7 +16,7 @@ from harness.errors import FeatureSourceError
 from harness.subjects.weights.dataset_norms import fold, header_of
 from harness.subjects.weights.folding import transpose
 from harness.subjects.weights.header import read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,7 @@ READER = Reader(
     kinds="SAEs and transcoders: JumpReLU with one threshold, TopK, ReLU",
     checked="files in its layout, read and encoded by sae-lens 6.54.12 (SAEs with decoder rows of norm 1); its "
     "definition, computed by hand",
+    layouts=(Layout(weights=r"checkpoints/final\.safetensors", beside=(_CONFIG,)),),
     fits=holds(_CONFIG, _WEIGHTS),
     header=read_header,
     arrays=arrays,

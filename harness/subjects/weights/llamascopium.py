@@ -12,7 +12,7 @@ from harness.errors import FeatureSourceError
 from harness.subjects.weights.dataset_norms import fold, header_of
 from harness.subjects.weights.folding import transpose
 from harness.subjects.weights.header import read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 from harness.subjects.weights.safetensors_header import read_scalars, read_shapes
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ READER = Reader(
     kinds="SAEs and transcoders of Llama Scope R1 and llamascopium: JumpReLU, TopK, ReLU",
     checked="files in the layout of Llama Scope R1, read and encoded by sae-lens 6.54.12 (SAEs with decoder rows of "
     "norm 1); its definition, computed by hand",
+    layouts=(Layout(weights=r"sae_weights\.safetensors", beside=(_CONFIG,)),),
     fits=_fits,
     header=read_header,
     arrays=arrays,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 from harness.subjects.weights.torchfile import only_file, torch_entries, torch_files
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ READER = Reader(
     files="{layer}.pt with pre_bias and latent_bias",
     kinds="SAEs: TopK, ReLU",
     checked="its definition, computed by hand in NumPy",
+    layouts=(Layout(weights=r"\d+\.pt"),),
     fits=_fits,
     header=read_header,
     arrays=arrays,

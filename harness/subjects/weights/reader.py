@@ -15,7 +15,25 @@ if TYPE_CHECKING:
 
     from harness.subjects.weights.header import SourceHeader
 
-__all__ = ["Reader", "holds", "take"]
+__all__ = ["ANY_TORCH_FILE", "Layout", "Reader", "holds", "take"]
+
+ANY_TORCH_FILE = r"[^/]+\.pt"
+"""Pattern of the weights of formats that are told by what is in a PyTorch file, whatever it is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Names of the files a source consists of, by which it is found in a list of files.
+
+    Attributes:
+        weights: Pattern of the path of the file of weights in the source's folder.
+        beside: Files of that folder without which it is no source of this format.
+        optional: Files that are read too where they are there; ``{stem}`` stands for the weights' name without ending.
+    """
+
+    weights: str
+    beside: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +45,7 @@ class Reader:
         files: The files it consists of, in words, for messages: ``cfg.json and sae_weights.safetensors``.
         kinds: What it may hold, in words: ``SAEs``, ``SAEs and transcoders``.
         checked: What its values were checked against, in words.
+        layouts: Its files, by name; what a repository on the hub is searched for.
         fits: Whether a folder or file is in this format, by names alone or a look into a small config.
         header: What the format says of itself, without reading weights; raises FeatureSourceError.
         arrays: From the tensors as stored to those of ``Dictionary`` (float32, canonical names and shapes, everything
@@ -38,6 +57,7 @@ class Reader:
     files: str
     kinds: str
     checked: str
+    layouts: tuple[Layout, ...]
     fits: Callable[[Path], bool]
     header: Callable[[Path], SourceHeader]
     arrays: Callable[[Mapping[str, torch.Tensor], SourceHeader], dict[str, torch.Tensor]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +70,7 @@ READER = Reader(
     files=f"{_CONFIG} and {_WEIGHTS}",
     kinds="SAEs and transcoders, with or without a skip connection: TopK, GroupMax",
     checked="files written and encoded by eai-sparsify",
+    layouts=(Layout(weights=r"sae\.safetensors", beside=(_CONFIG,)),),
     fits=holds(_CONFIG, _WEIGHTS),
     header=read_header,
     arrays=arrays,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.reader import ANY_TORCH_FILE, Layout, Reader, holds, take
 from harness.subjects.weights.torchfile import only_file, pickled_globals, read_with_stand_ins, torch_files
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ READER = Reader(
     files=f"a published .pt, or {_CONFIG} and {_WEIGHTS[0]}",
     kinds="transcoders: ReLU",
     checked="its definition, computed by hand in NumPy",
+    # A published file may have any name.
+    layouts=(
+        *(Layout(weights=re.escape(name), beside=(_CONFIG,)) for name in _WEIGHTS),
+        Layout(weights=ANY_TORCH_FILE),
+    ),
     fits=_fits,
     header=read_header,
     arrays=arrays,
