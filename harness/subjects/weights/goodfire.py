@@ -53,7 +53,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         "w_dec": f"{decoder}.weight",
         "b_dec": f"{decoder}.bias",
     }
-    return transpose(take(tensors, names, header), header)
+    return transpose(take(tensors, names, header))
 
 
 READER = Reader(

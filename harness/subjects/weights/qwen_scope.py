@@ -56,7 +56,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    return transpose(take(tensors, _NAMES, header), header)
+    return transpose(take(tensors, _NAMES, header))
 
 
 READER = Reader(

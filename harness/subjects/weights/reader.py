@@ -20,6 +20,8 @@ __all__ = ["ANY_TORCH_FILE", "Layout", "Reader", "holds", "take"]
 ANY_TORCH_FILE = r"[^/]+\.pt"
 """Pattern of the weights of formats that are told by what is in a PyTorch file, whatever it is called."""
 
+_SHOWN, _LONGEST_NAME = 20, 60
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
@@ -70,7 +72,12 @@ def holds(*names: str) -> Callable[[Path], bool]:
 
 
 def take(
-    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], header: SourceHeader, optional: Iterable[str] = ()
+    tensors: Mapping[str, torch.Tensor],
+    names: Mapping[str, str],
+    header: SourceHeader,
+    optional: Iterable[str] = (),
+    *,
+    decoder_dims: int = 2,
 ) -> dict[str, torch.Tensor]:
     """Return tensors in float32 under our names.
 
@@ -79,13 +86,36 @@ def take(
         names: Their name by ours.
         header: Names the file in errors.
         optional: Those of ours that may be missing.
+        decoder_dims: How many dimensions ``w_dec`` has in the file.
 
     Raises:
-        FeatureSourceError: If others are missing; the message lists what there is.
+        FeatureSourceError: If others are missing (the message lists what there is), or one is empty, holds no
+            floating-point numbers, or has not as many dimensions as its kind.
     """
     wanted = {ours: theirs for ours, theirs in names.items() if theirs in tensors or ours not in set(optional)}
     missing = [theirs for theirs in wanted.values() if theirs not in tensors]
     if missing:
-        message = f"lacks {', '.join(missing)} (it has {', '.join(sorted(tensors))})"
+        message = f"lacks {', '.join(missing)} (it has {_listed(tensors)})"
         raise FeatureSourceError(message, where=str(header.weights))
+    dims = {"w_enc": 2, "w_skip": 2, "w_dec": decoder_dims}
+    for ours, theirs in wanted.items():
+        _check(tensors[theirs], theirs, dims.get(ours, 1), header, alone=ours == "threshold")
     return {ours: tensors[theirs].float() for ours, theirs in wanted.items()}
+
+
+def _check(tensor: torch.Tensor, name: str, dims: int, header: SourceHeader, *, alone: bool) -> None:
+    where, kind = str(header.weights), str(tensor.dtype).removeprefix("torch.")
+    if not tensor.is_floating_point():
+        hint = "weights are floating-point numbers; undo a quantisation before saving them"
+        raise FeatureSourceError(f"{name} is of type {kind}", where=where, hint=hint)
+    shape = tuple(tensor.shape)
+    if tensor.numel() == 0:
+        raise FeatureSourceError(f"{name} has shape {shape} and is empty", where=where)
+    if tensor.ndim != dims and not (alone and tensor.ndim == 0):
+        expected = {1: "a vector", 2: "a matrix"}.get(dims, f"{dims} dimensions")
+        raise FeatureSourceError(f"{name} has shape {shape}, expected {expected}", where=where)
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names)
+    return (", ".join(found[:_SHOWN]) + (f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")) or "none"
