@@ -1,4 +1,4 @@
-"""Damage to files of weights and their configs: what torn downloads, careless scripts and enemies leave behind.
+"""Damage to files of weights and their configs: what torn downloads and careless scripts leave, and enemies make.
 
 A mutation takes a file's bytes and returns others. Which one, and where it strikes, comes from the generator it is given.
 """
@@ -181,7 +181,8 @@ def _tensors_npz(data: bytes, random: Random) -> bytes:
     name = random.choice(list(changed))
     kind = random.randrange(6)
     if kind == 0:
-        changed[name] = changed[name].astype(random.choice((">f4", "<c8", "S3", "O", "M8[s]", "f2", "g", "V4")))
+        with np.errstate(all="ignore"):
+            changed[name] = changed[name].astype(random.choice((">f4", "<c8", "S3", "O", "M8[s]", "f2", "g", "V4")))
     elif kind == 1:
         changed[name] = np.asfortranarray(changed[name])
     out = io.BytesIO()

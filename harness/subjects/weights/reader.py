@@ -21,6 +21,8 @@ ANY_TORCH_FILE = r"[^/]+\.pt"
 """Pattern of the weights of formats that are told by what is in a PyTorch file, whatever it is called."""
 
 _SHOWN, _LONGEST_NAME = 20, 60
+_GATES_AND_SKIPS = {"b_gate", "b_mag", "r_mag", "W_gate", "gate_bias", "mag_bias", "W_skip", "affine_skip_connection"}
+_THRESHOLDS = {"threshold", "log_threshold", "log_jumprelu_threshold", "activation_function.log_jumprelu_threshold"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +91,30 @@ def take(
         decoder_dims: How many dimensions ``w_dec`` has in the file.
 
     Raises:
-        FeatureSourceError: If others are missing (the message lists what there is), or one is empty, holds no
-            floating-point numbers, or has not as many dimensions as its kind.
+        FeatureSourceError: If others are missing (the message lists what there is), if there are some that a source of
+            this kind would not be right without, or if one is empty, holds no floating-point numbers, or has not as
+            many dimensions as its kind.
     """
     wanted = {ours: theirs for ours, theirs in names.items() if theirs in tensors or ours not in set(optional)}
     missing = [theirs for theirs in wanted.values() if theirs not in tensors]
     if missing:
         message = f"lacks {', '.join(missing)} (it has {_listed(tensors)})"
         raise FeatureSourceError(message, where=str(header.weights))
+    _check_others(tensors, wanted.values(), header)
     dims = {"w_enc": 2, "w_skip": 2, "w_dec": decoder_dims}
     for ours, theirs in wanted.items():
         _check(tensors[theirs], theirs, dims.get(ours, 1), header, alone=ours == "threshold")
     return {ours: tensors[theirs].float() for ours, theirs in wanted.items()}
+
+
+def _check_others(tensors: Iterable[str], taken: Iterable[str], header: SourceHeader) -> None:
+    """Refuse tensors that would be left out and decide values; others, such as counts of a training run, are not."""
+    decisive = _GATES_AND_SKIPS | (_THRESHOLDS if header.activation == "relu" else set())
+    extra = sorted(decisive & set(tensors) - set(taken))
+    if extra:
+        what = f"holds {', '.join(extra)}, which weights with the activation {header.activation} would leave out"
+        hint = "see what its config says of its architecture"
+        raise FeatureSourceError(what, where=str(header.weights), hint=hint)
 
 
 def _check(tensor: torch.Tensor, name: str, dims: int, header: SourceHeader, *, alone: bool) -> None:
