@@ -1,6 +1,6 @@
 """Damage to files of weights and their configs: what torn downloads and careless scripts leave, and enemies make.
 
-A mutation takes a file's bytes and returns others. Which one, and where it strikes, comes from the generator it is given.
+A mutation takes a file's bytes and returns others. Where it strikes comes from the generator it is given.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ _HUGE = (2**31, 2**40, 2**62, 2**63, 2**64 - 1)
 _BOMB = 1 << 28  # bytes of zeros, which deflate to a thousandth
 _DTYPES = (
     torch.int64, torch.uint8, torch.bool, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn,
+)  # fmt: skip
+_KEYS = (
+    "architecture", "activation_fn", "normalize_activations", "norm_scaling_factor", "k", "act_fn", "activation",
+    "norm_activation", "rescale_acts_by_decoder_norm", "expansion_factor", "top_k", "hook_name", "d_in",
 )  # fmt: skip
 _NAMES = (
     "../../etc/passwd",
@@ -354,18 +358,8 @@ def _changed_config(config: Any, random: Random) -> Any:
             holder.pop(key, None)
         else:
             holder[key] = _odd(random)
-    known = (
-        "architecture",
-        "activation_fn",
-        "normalize_activations",
-        "norm_scaling_factor",
-        "k",
-        "act_fn",
-        "activation",
-    )
-    known += ("norm_activation", "rescale_acts_by_decoder_norm", "expansion_factor", "top_k", "hook_name", "d_in")
     if isinstance(config, dict) and random.random() < 0.4:
-        config[random.choice(known)] = _odd(random)
+        config[random.choice(_KEYS)] = _odd(random)
     return config
 
 
