@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDERS = Path(__file__).parents[3] / "fixtures" / "feature_sources"
 # Cases of each source; a longer search sets HARNESS_FUZZ_CASES and HARNESS_FUZZ_SEED.
-CASES = int(os.environ.get("HARNESS_FUZZ_CASES", "12"))
+CASES = int(os.environ.get("HARNESS_FUZZ_CASES", "24"))
 SEED = int(os.environ.get("HARNESS_FUZZ_SEED", "0"))
 LONGEST_S = 5.0
 MOST_MIB = 300
