@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import FeatureSourceError, closest
+from harness.errors import FeatureSourceError, MaterialError, closest
 from harness.materials.repository import cached_files, fetch_files, hub_commit, hub_files
 from harness.materials.uri import parse_hub_uri
 from harness.subjects.weights.formats import READERS
@@ -55,10 +55,14 @@ class RemoteSource:
         return PurePosixPath(self.weights).suffix in _PICKLED
 
     @property
+    def among_others(self) -> bool:
+        """Return whether its folder may hold others of its kind, whose names differ by a number or in any way."""
+        return self.pickled or re.search(r"\d", PurePosixPath(self.weights).name) is not None
+
+    @property
     def address(self) -> str:
         """Return what a user writes for it: its folder, unless that holds others or is the repository itself."""
-        named = self.pickled or re.search(r"\d", PurePosixPath(self.weights).name) is not None
-        return self.weights if named or not self.folder else self.folder
+        return self.weights if self.among_others or not self.folder else self.folder
 
 
 def fetch_source(source: str) -> Path | None:
@@ -75,13 +79,24 @@ def fetch_source(source: str) -> Path | None:
     if uri is None:
         return None
     commit = hub_commit(uri.repository, uri.revision)
-    chosen = _direct(find_sources(cached_files(uri.repository, commit)), uri.path)
-    if len(chosen) != 1:
-        names = hub_files(uri.repository, commit)
-        chosen = [_choose(names, uri)]
-    (found,) = chosen
+    found = _find(uri, commit)
     root = fetch_files(uri.repository, commit, [*found.others, found.weights])
     return _place(root / found.folder, root / found.weights, found.readers)
+
+
+def _find(uri: HubUri, commit: str) -> RemoteSource:
+    cached = _direct(find_sources(cached_files(uri.repository, commit)), uri.path)
+    certain = [source for source in cached if source.weights == uri.path or not source.among_others]
+    if len(certain) == 1:
+        return certain[0]
+    try:
+        names = hub_files(uri.repository, commit)
+    except MaterialError as error:
+        # Without a connection, the one that is here is the one that was meant when there was one.
+        if error.retryable and len(cached) == 1:
+            return cached[0]
+        raise
+    return _choose(names, uri)
 
 
 def hub_origin(source: str) -> dict[str, Any]:

@@ -167,6 +167,22 @@ def test_without_a_connection_what_is_cached_is_used(
     assert len(hub.requests) == asked
 
 
+def test_what_is_cached_of_a_folder_of_several_does_not_choose_among_them(hub: LoopbackHub) -> None:
+    layer = (RELEASES / "SAE-Res-Golden-W1K-L0_8" / "layer1.sae.pt").read_bytes()
+    put(hub, "Qwen/SAE-Res-Golden-W1K-L0_8", {}, {"layer1.sae.pt": layer, "layer2.sae.pt": layer})
+    fetch_source("hub://Qwen/SAE-Res-Golden-W1K-L0_8/layer2.sae.pt")
+    with pytest.raises(HarnessError, match="holds 2 files of weights"):
+        fetch_source("hub://Qwen/SAE-Res-Golden-W1K-L0_8")
+
+
+def test_a_repository_of_one_file_needs_no_connection_later(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(hub, "Goodfire/SAE", {"": RELEASES / "goodfire"})
+    path = fetch_source("hub://Goodfire/SAE")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    forget()
+    assert fetch_source("hub://Goodfire/SAE") == path
+
+
 def test_another_commit_is_another_subject_and_a_pinned_one_stays(hub: LoopbackHub) -> None:
     old = put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
     before = sae_identity(SaeConfig(source="hub://some/saes/sae"))
