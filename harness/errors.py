@@ -7,6 +7,7 @@ traceback.
 
 from __future__ import annotations
 
+import unicodedata
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,19 @@ class HarnessError(Exception):
 
     def __str__(self) -> str:
         """Return the whole message on one line: ``where: what. Try: hint``."""
-        message = f"{self.where}: {self.what}" if self.where else self.what
-        message = " ".join(message.split())
-        return f"{message.rstrip('.')}. Try: {self.hint}" if self.hint else message
+        message = _one_line(f"{self.where}: {self.what}" if self.where else self.what)
+        return f"{message.rstrip('.')}. Try: {_one_line(self.hint)}" if self.hint else message
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` with single spaces and without control characters, which names of files may hold."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(map(_shown, line))
+
+
+def _shown(character: str) -> str:
+    unseen = unicodedata.category(character) in {"Cc", "Cf", "Cs"}
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii") if unseen else character
 
 
 class UserError(HarnessError):

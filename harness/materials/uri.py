@@ -1,20 +1,40 @@
-"""The written forms of a material: a plain path, ``demo://...`` or ``wheel://DIST==VERSION/path/in/wheel``."""
+"""The written forms of a material.
+
+A plain path, ``demo://...``, ``wheel://DIST==VERSION/path/in/wheel`` or ``hub://owner/name@revision/path/in/repository``.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from harness.errors import MaterialError
 
-__all__ = ["DemoUri", "MaterialUri", "PathUri", "WheelPart", "WheelUri", "expand_ranges", "has_scheme", "parse_uri"]
+__all__ = [
+    "DemoUri",
+    "HubUri",
+    "MaterialUri",
+    "PathUri",
+    "WheelPart",
+    "WheelUri",
+    "expand_ranges",
+    "has_scheme",
+    "parse_hub_uri",
+    "parse_uri",
+]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _WHEEL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9._+!-]*)/(.+)")
+# A slash in a revision is written %2F, as in refs%2Fpr%2F1.
+_HUB = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)(?:@([A-Za-z0-9][A-Za-z0-9._%+-]*))?(?:/(.*))?"
+)
 _MAX_PARTS = 10_000
 _WHEEL_FORM = "write wheel://NAME==VERSION/path/in/wheel"
+_HUB_FORM = "write hub://owner/name/path/in/repository, or hub://owner/name@revision/path/in/repository"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +80,24 @@ class WheelUri:
     basename: str
 
 
-MaterialUri = PathUri | DemoUri | WheelUri
+@dataclass(frozen=True, slots=True)
+class HubUri:
+    """A file or folder of a model repository on the hub.
+
+    Attributes:
+        text: The address as written.
+        repository: ``owner/name``.
+        revision: Branch, tag or commit; None for the default branch.
+        path: Path in the repository, without slashes at its ends; empty for the repository itself.
+    """
+
+    text: str
+    repository: str
+    revision: str | None
+    path: str
+
+
+MaterialUri = PathUri | DemoUri | WheelUri | HubUri
 
 
 def has_scheme(text: str) -> bool:
@@ -84,7 +121,21 @@ def parse_uri(text: str) -> MaterialUri:
         return DemoUri(_inside(rest, where=text))
     if scheme == "wheel":
         return _wheel_uri(text, rest)
-    raise MaterialError(f"unknown scheme '{scheme}://'", where=text, hint="use a plain path, demo:// or wheel://")
+    if scheme == "hub":
+        return _hub_uri(text, rest)
+    raise MaterialError(
+        f"unknown scheme '{scheme}://'", where=text, hint="use a plain path, demo://, wheel:// or hub://"
+    )
+
+
+def parse_hub_uri(text: str) -> HubUri | None:
+    """Return the parsed address of a place on the hub, or None if it is of another kind.
+
+    Raises:
+        MaterialError: If it is a malformed address of a place on the hub.
+    """
+    match = _SCHEME.fullmatch(text)
+    return _hub_uri(text, match[2]) if match is not None and match[1] == "hub" else None
 
 
 def expand_ranges(text: str) -> list[str]:
@@ -124,6 +175,17 @@ def _wheel_uri(text: str, rest: str) -> WheelUri:
         parts.append(WheelPart(distribution, version, str(_inside(member, where=text))))
     last = _RANGE.sub("", rest).rpartition("/")[2] if len(parts) > 1 else PurePosixPath(parts[0].member).name
     return WheelUri(text, tuple(parts), last.strip(".") or "joined")
+
+
+def _hub_uri(text: str, rest: str) -> HubUri:
+    match = _HUB.fullmatch(rest)
+    if match is None:
+        raise MaterialError("not an address on the hub", where=text, hint=_HUB_FORM)
+    repository, revision, path = match.groups()
+    inside = (path or "").strip("/")
+    return HubUri(
+        text, repository, unquote(revision) if revision else None, str(_inside(inside, where=text)) if inside else ""
+    )
 
 
 def _inside(text: str, *, where: str) -> PurePosixPath:

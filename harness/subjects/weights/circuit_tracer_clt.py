@@ -17,11 +17,11 @@ from harness.subjects.weights.circuit_tracer import (
     layer_file,
     matrix,
     read_config,
-    tensor_names,
     thresholds,
 )
 from harness.subjects.weights.header import SourceHeader
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
+from harness.subjects.weights.safetensors_header import read_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,15 +41,16 @@ def read_header(path: Path) -> SourceHeader:
         FeatureSourceError: If the folder holds several layers, or the config is of another kind of model.
     """
     weights, layer = layer_file(path, _LAYER)
-    config = read_config(weights.parent / "config.yaml", "cross_layer_transcoder")
+    where = weights.parent / "config.yaml"
+    config = read_config(where, "cross_layer_transcoder")
     return SourceHeader(
         format="circuit-tracer-clt",
         weights=weights,
-        activation="jumprelu" if f"threshold_{layer}" in tensor_names(weights) else "relu",
+        activation="jumprelu" if f"threshold_{layer}" in read_shapes(weights) else "relu",
         transcoder=True,
         subtract_b_dec=False,
-        hook_in=hook(config, "feature_input_hook", layer, "hook_resid_mid"),
-        hook_out=hook(config, "feature_output_hook", layer, "hook_mlp_out"),
+        hook_in=hook(config, "feature_input_hook", layer, where, "hook_resid_mid"),
+        hook_out=hook(config, "feature_output_hook", layer, where, "hook_mlp_out"),
     )
 
 
@@ -65,7 +66,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         names["threshold"] = f"threshold_{layer}"
     found = take(tensors, names, header)
     n_features = found["b_enc"].numel()
-    found["w_enc"] = matrix(found["w_enc"], n_features, names["w_enc"], header).T.contiguous()
+    found["w_enc"] = matrix(found["w_enc"], n_features).T.contiguous()
     nothing = found["b_enc"].new_zeros(0)
     return thresholds(found, header) | {"w_dec": nothing.expand(found["w_enc"].shape[1], 0), "b_dec": nothing}
 
@@ -75,6 +76,7 @@ READER = Reader(
     files="config.yaml and W_enc_<i>.safetensors, of which one is named",
     kinds="cross-layer transcoders, whose features can be read but not written: ReLU, JumpReLU",
     checked="files written and encoded by circuit-tracer 0.5.0",
+    layouts=(Layout(weights=_LAYER.pattern, beside=("config.yaml",)),),
     fits=fits_layers(_LAYER),
     header=read_header,
     arrays=arrays,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
+import math
 import tokenize
 import zipfile
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,26 +14,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from harness.errors import FeatureSourceError
+from harness.subjects.weights.torchfile import NOT_ONE, check_unpacked, restricted_load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["read_tensors", "read_torch"]
+__all__ = ["array_tensor", "plain_tensors", "read_tensors", "read_torch"]
 
-# Whatever torch's and NumPy's readers were seen to raise over files that are torn or something else.
-_TORN = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-)
+_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+_TORN = (*NOT_ONE, SyntaxError, tokenize.TokenError)
 _CONVERT = (
     "a pickle can run code when it is read. Convert it on a machine where you trust it: "
     "safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, 'x.safetensors')"
@@ -51,7 +42,24 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".npz":
         return _read_npz(path)
     found = read_torch(path)
-    return {name: torch.as_tensor(value) for name, value in found.items() if _numeric(value)}
+    return plain_tensors(found, path)
+
+
+def plain_tensors(found: Mapping[Any, Any], path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors and numbers among what a PyTorch file holds, as tensors without a gradient.
+
+    Raises:
+        FeatureSourceError: If a tensor is of another layout than a block of numbers, or claims more than the file has.
+    """
+    tensors = {}
+    for name, value in found.items():
+        if not isinstance(name, str):
+            continue
+        if isinstance(value, torch.Tensor):
+            tensors[name] = _plain(value, name, path)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            tensors[name] = torch.tensor(float(value), dtype=torch.float64)
+    return tensors
 
 
 def read_torch(path: Path) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def read_torch(path: Path) -> dict[str, Any]:
         FeatureSourceError: If it is missing or torn, holds no dictionary, or needs code to be read.
     """
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        value = restricted_load(path)
     except UnpicklingError as error:
         what = "holds more than tensors and plain data, and is not read"
         raise FeatureSourceError(what, where=str(path), hint=_CONVERT) from error
@@ -69,27 +77,68 @@ def read_torch(path: Path) -> dict[str, Any]:
         raise FeatureSourceError(f"not readable as a PyTorch file: {_short(error)}", where=str(path)) from error
     if not isinstance(value, dict):
         raise FeatureSourceError(f"holds a {type(value).__name__} in place of named tensors", where=str(path))
-    return {str(name): entry for name, entry in value.items()}
+    return {name: entry for name, entry in value.items() if isinstance(name, str)}
+
+
+def array_tensor(file: IO[bytes], size: int) -> torch.Tensor:
+    """Return the array in NumPy's own format that a stream of ``size`` bytes holds, whatever its byte order.
+
+    Raises:
+        ValueError: If it is something else, holds Python objects, or claims another size than it has.
+        TypeError: If PyTorch has no such numbers.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in _NPY_HEADERS:
+        raise ValueError(f"an array of version {version}")
+    shape, by_columns, dtype = _NPY_HEADERS[version](file)
+    if dtype.hasobject:
+        raise ValueError("holds Python objects, which need allow_pickle")
+    stated, there = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if stated != there or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} has {stated} bytes, and {there} are there")
+    data = bytearray(file.read(there))
+    if len(data) != there:
+        raise ValueError("an array is torn")
+    array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if by_columns else "C")
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=dtype.newbyteorder("=")).reshape(shape))
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
         raise FeatureSourceError(f"not readable as safetensors: {_short(error)}", where=str(path)) from error
 
 
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     try:
-        # Opened here, because NumPy leaves a torn archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: torch.from_numpy(np.ascontiguousarray(archive[name])) for name in archive.files}
+        check_unpacked(path)
+        with zipfile.ZipFile(path) as archive:
+            return {
+                entry.filename.removesuffix(".npy"): _read_npy(archive, entry)
+                for entry in archive.infolist()
+                if entry.filename.endswith(".npy")
+            }
     except _TORN as error:
         raise FeatureSourceError(f"not readable as a NumPy archive: {_short(error)}", where=str(path)) from error
 
 
-def _numeric(value: object) -> bool:
-    return isinstance(value, (torch.Tensor, int, float)) and not isinstance(value, bool)
+def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> torch.Tensor:
+    with archive.open(entry) as file:
+        return array_tensor(file, entry.file_size)
+
+
+def _plain(tensor: torch.Tensor, name: str, path: Path) -> torch.Tensor:
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        hint = "save it as a plain tensor"
+        raise FeatureSourceError(
+            f"{name:.60} is a sparse, quantised or empty-shelled tensor", where=str(path), hint=hint
+        )
+    # A view of one number can have any shape.
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        what = f"{name:.60} has shape {tuple(tensor.shape)}, for which the file holds too few numbers"
+        raise FeatureSourceError(what, where=str(path))
+    return tensor.detach()
 
 
 def _short(error: BaseException) -> str:

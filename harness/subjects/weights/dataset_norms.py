@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.folding import fold_scales
-from harness.subjects.weights.header import SourceHeader, integer
+from harness.subjects.weights.header import SourceHeader, integer, number, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,15 +50,17 @@ def header_of(
     """
     if activation.lower() not in _ACTIVATIONS:
         hint = "convert it to JumpReLU with the library that trained it" if "topk" in activation.lower() else None
-        raise FeatureSourceError(f"activation function '{activation}' is not supported", where=str(path), hint=hint)
+        raise FeatureSourceError(
+            f"activation function {shown(activation)} is not supported", where=str(path), hint=hint
+        )
     if config.get("use_glu_encoder"):
         raise FeatureSourceError("gated linear encoders (use_glu_encoder) are not supported", where=str(path))
     kind = _ACTIVATIONS[activation.lower()]
     k = integer(config, "top_k", path) if kind == "topk" else None
     if kind == "topk" and k is None:
         raise FeatureSourceError("a topk SAE without top_k", where=str(path))
-    hook_in = str(config["hook_point_in"]) if config.get("hook_point_in") else None
-    hook_out = str(config["hook_point_out"]) if config.get("hook_point_out") else hook_in
+    hook_in = text(config, "hook_point_in", path)
+    hook_out = text(config, "hook_point_out", path) or hook_in
     transcoder = hook_out != hook_in
     d_model = integer(config, "d_model", path)
     input_norm, scale_in, scale_out = _scales(config, norms, d_model, path)
@@ -99,13 +101,13 @@ def _scales(
     config: Mapping[str, Any], norms: tuple[float | None, float | None], d_model: int | None, path: Path
 ) -> tuple[InputNorm, float, float]:
     mode = config.get("norm_activation", "dataset-wise")
-    if mode in {"inference", "no-norm", None}:
+    if mode is None or mode in ("inference", "no-norm"):
         return "none", 1.0, 1.0
     if mode == "token-wise":
         return "constant_norm_rescale", 1.0, 1.0
     if mode != "dataset-wise":
         hint = "inputs must be normalised dataset-wise, token-wise or not at all (inference)"
-        raise FeatureSourceError(f"norm_activation '{mode}' is not supported", where=str(path), hint=hint)
+        raise FeatureSourceError(f"norm_activation {shown(mode)} is not supported", where=str(path), hint=hint)
     before, after = norms
     after = before if after is None else after
     if d_model is None or not before or not after or min(before, after) <= 0 or not math.isfinite(before + after):
@@ -115,8 +117,8 @@ def _scales(
 
 
 def _n_features(config: Mapping[str, Any], d_model: int | None, path: Path) -> int | None:
-    factor = config.get("expansion_factor")
+    factor = number(config, "expansion_factor", path)
     stated = integer(config, "d_sae", path)
-    if stated is not None or d_model is None or not isinstance(factor, (int, float)):
+    if stated is not None or d_model is None or factor is None:
         return stated
     return int(d_model * factor)

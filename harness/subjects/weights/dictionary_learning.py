@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.folding import transpose
+from harness.subjects.weights.header import SourceHeader, integer, read_json, shown, text
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ __all__ = ["READER"]
 
 _CONFIG = "config.json"
 _WEIGHTS = "ae.pt"
+_MOST_LAYERS = 10_000
 
 _LINEAR = {"w_enc": "encoder.weight", "b_enc": "encoder.bias", "w_dec": "decoder.weight"}
 _PLAIN = {"w_enc": "W_enc", "b_enc": "b_enc", "w_dec": "W_dec", "b_dec": "b_dec", "threshold": "threshold"}
@@ -137,12 +139,13 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     layout = _CLASSES[_class_name(_section(read_json(config), "trainer", config), config)]
     found = take(tensors, layout.names, header)
     if layout.transposed:
-        found |= {name: found[name].transpose(0, -1).contiguous() for name in ("w_enc", "w_dec")}
+        found = transpose(found)
     if layout.activation == "gated":
         found["magnitude_scale"] = found["magnitude_scale"].exp()
     stored = tensors.get("k")
-    if header.k is not None and stored is not None and not bool((stored == header.k).all()):
-        message = f"k is {stored.tolist()} in {_WEIGHTS} and {header.k} in {_CONFIG}"
+    if header.k is not None and stored is not None and (stored.numel() != 1 or float(stored) != header.k):
+        said = f"{float(stored):g}" if stored.numel() == 1 else f"of shape {tuple(stored.shape)}"
+        message = f"k is {said} in {_WEIGHTS} and {header.k} in {_CONFIG}"
         raise FeatureSourceError(message, where=str(header.weights), hint="see which of the two belongs to this folder")
     return found
 
@@ -150,7 +153,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
 def _section(config: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     value = config.get(key, {})
     if not isinstance(value, dict):
-        raise FeatureSourceError(f"{key} should be an object, not {value!r}", where=str(path))
+        raise FeatureSourceError(f"{key} should be an object, not {shown(value)}", where=str(path))
     return value
 
 
@@ -163,13 +166,13 @@ def _class_name(trainer: Mapping[str, Any], path: Path) -> str:
         message = "does not say which class its weights are of"
         raise FeatureSourceError(message, where=str(path), hint=f"set dict_class under trainer to {hint}")
     why = f": {_NOT_READ[name]}" if isinstance(name, str) and name in _NOT_READ else ""
-    raise FeatureSourceError(f"dictionary_learning's '{name}' is not read{why}", where=str(path), hint=hint)
+    raise FeatureSourceError(f"dictionary_learning's {shown(name)} is not read{why}", where=str(path), hint=hint)
 
 
 def _normalised(trainer: Mapping[str, Any], name: str, path: Path) -> bool:
     value = trainer.get("normalize_decoder", False)
     if not isinstance(value, bool):
-        raise FeatureSourceError(f"normalize_decoder should be true or false, not {value!r}", where=str(path))
+        raise FeatureSourceError(f"normalize_decoder should be true or false, not {shown(value)}", where=str(path))
     if value and name != "AutoEncoder":
         message = f"normalize_decoder is known for AutoEncoder only, not for {name}"
         raise FeatureSourceError(message, where=str(path))
@@ -191,7 +194,7 @@ def _hook(trainer: Mapping[str, Any], buffer: Mapping[str, Any], folder: Path) -
         return None
     if match[1] in _STREAM:
         return f"blocks.{layer}.{_STREAM[match[1]]}"
-    model = str(trainer.get("lm_name", "")).lower()
+    model = (text(trainer, "lm_name", folder / _CONFIG) or "").lower()
     family = next((parts for name, parts in _FAMILIES.items() if name in model), None)
     if family is None:
         return None
@@ -201,7 +204,7 @@ def _hook(trainer: Mapping[str, Any], buffer: Mapping[str, Any], folder: Path) -
 
 def _layer(named: str | None, trainer: Mapping[str, Any], folder: Path) -> int | None:
     stated = trainer.get("layer")
-    stated = stated if isinstance(stated, int) and not isinstance(stated, bool) and stated >= 0 else None
+    stated = stated if isinstance(stated, int) and not isinstance(stated, bool) and 0 <= stated < _MOST_LAYERS else None
     if named is None:
         return stated
     if stated is not None and stated != int(named):
@@ -215,6 +218,7 @@ READER = Reader(
     files=f"{_WEIGHTS} and {_CONFIG}",
     kinds=f"SAEs: {', '.join(_CLASSES)}",
     checked="files written and encoded by dictionary-learning 0.1.0",
+    layouts=(Layout(weights=r"ae\.pt", beside=(_CONFIG,)),),
     fits=holds(_WEIGHTS, _CONFIG),
     header=read_header,
     arrays=arrays,

@@ -15,11 +15,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.header import SourceHeader, read_yaml
+from harness.subjects.weights.reader import ANY_TORCH_FILE, Layout, Reader, take
 from harness.subjects.weights.torchfile import only_file, torch_entries, torch_files
 
 if TYPE_CHECKING:
@@ -35,6 +33,7 @@ _PUBLISHED = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"
 _HOOK = re.compile(r"blocks\.\d+\.[\w.]+")
 _STREAM = re.compile(r"blocks\.\d+\.hook_(?:resid_pre|resid_mid|resid_post|attn_out|mlp_out)")
 _RUN_CONFIG = "final_config.yaml"
+_SHOWN = 8
 
 
 def read_header(path: Path) -> SourceHeader:
@@ -47,7 +46,7 @@ def read_header(path: Path) -> SourceHeader:
     entries = torch_entries(file) or {}
     names = _prefixes(entries)
     if len(names) > 1:
-        message = f"holds {len(names)} SAEs ({', '.join(names)}), and one is read at a time"
+        message = f"holds {len(names)} SAEs ({', '.join(names[:_SHOWN])}), and one is read at a time"
         raise FeatureSourceError(message, where=str(file), hint="save each position's tensors to a file of its own")
     hook = names[0].replace("-", ".") if names and names[0] else _position(file)
     return SourceHeader(
@@ -79,10 +78,10 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         },
         header,
     )
-    w_enc = found["w_enc"].transpose(0, -1).contiguous()
+    w_enc = found["w_enc"].T.contiguous()
     # A column of zeros stays one, as in torch.nn.functional.normalize.
     columns = found["w_dec"] / found["w_dec"].norm(dim=0, keepdim=True).clamp_min(1e-12)
-    return found | {"w_enc": w_enc, "w_dec": columns.transpose(0, -1).contiguous()}
+    return found | {"w_enc": w_enc, "w_dec": columns.T.contiguous()}
 
 
 def _is_sae(file: Path) -> bool:
@@ -104,10 +103,9 @@ def _prefixes(entries: Mapping[str, Any]) -> list[str]:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        return read_yaml(path)
+    except FeatureSourceError:
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _position(file: Path) -> str | None:
@@ -115,8 +113,8 @@ def _position(file: Path) -> str | None:
         saes = _config(path).get("saes")
         stated = saes.get("sae_positions") if isinstance(saes, dict) else None
         positions = [stated] if isinstance(stated, str) else stated
-        if isinstance(positions, list) and len(positions) == 1 and _HOOK.fullmatch(str(positions[0])):
-            return str(positions[0])
+        if isinstance(positions, list) and len(positions) == 1 and isinstance(positions[0], str):
+            return positions[0] if _HOOK.fullmatch(positions[0]) else None
     return None
 
 
@@ -125,6 +123,7 @@ READER = Reader(
     files="samples_*.pt, or a published .pt beside its .yaml",
     kinds="SAEs: ReLU",
     checked="files written and encoded by the class of e2e-sae 2.1.1",
+    layouts=(Layout(weights=ANY_TORCH_FILE, optional=("{stem}.yaml", _RUN_CONFIG)),),
     fits=_fits,
     header=read_header,
     arrays=arrays,

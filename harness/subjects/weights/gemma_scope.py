@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.subjects.weights.header import SourceHeader
 from harness.subjects.weights.names import gemma_width, holds_like, in_path, one_file
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +105,7 @@ EMBEDDINGS = Reader(
     files="embedding/width_W/average_l0_X/params.npz",
     kinds="JumpReLU SAEs of the embedding",
     checked=_CHECKED,
+    layouts=(Layout(weights=_FILE.pattern),),
     fits=lambda path: holds_like(_FILE)(path) and _is_embedding(path),
     header=read_embedding_header,
     arrays=embedding_arrays,
@@ -114,6 +115,7 @@ READER = Reader(
     files="layer_L/width_W/average_l0_X/params.npz",
     kinds="JumpReLU SAEs and transcoders",
     checked=_CHECKED,
+    layouts=(Layout(weights=_FILE.pattern),),
     fits=lambda path: holds_like(_FILE)(path) and not _is_embedding(path),
     header=read_header,
     arrays=arrays,

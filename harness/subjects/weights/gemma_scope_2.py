@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.folding import transpose
-from harness.subjects.weights.header import SourceHeader, integer, read_json
+from harness.subjects.weights.header import SourceHeader, integer, read_json, shown, text
 from harness.subjects.weights.names import gemma_width, holds_like, in_path, one_file
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 from harness.subjects.weights.safetensors_header import read_shapes
 
 if TYPE_CHECKING:
@@ -52,15 +52,17 @@ def read_header(path: Path) -> SourceHeader:
     shapes = read_shapes(weights)
     config_path = weights.parent / _CONFIG
     config = read_json(config_path) if config_path.is_file() else {}
-    architecture = config.get("architecture", "jump_relu")
+    architecture = text(config, "architecture", config_path) or "jump_relu"
     if architecture != "jump_relu":
         raise FeatureSourceError(
-            f"Gemma Scope 2 architecture '{architecture}' is not supported", where=str(config_path), hint="jump_relu"
+            f"Gemma Scope 2 architecture {shown(architecture)} is not supported",
+            where=str(config_path),
+            hint="jump_relu",
         )
     cross_layer = len(shapes.get("w_dec", ())) == _CROSS_LAYER
     inferred = _places(weights, cross_layer=cross_layer)
     # The one config of a cross-layer transcoder can name no layer's place.
-    hook_in, hook_out = inferred if cross_layer else _stated(config, inferred)
+    hook_in, hook_out = inferred if cross_layer else _stated(config, inferred, config_path)
     skip = "affine_skip_connection" in shapes
     return SourceHeader(
         format="gemma_scope_2",
@@ -84,10 +86,16 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    found = take(tensors, {**_NAMES, "w_skip": "affine_skip_connection"}, header, optional=["w_skip"])
+    found = take(
+        tensors,
+        {**_NAMES, "w_skip": "affine_skip_connection"},
+        header,
+        optional=["w_skip"],
+        decoder_dims=_CROSS_LAYER if header.encode_only else 2,
+    )
     if header.encode_only:
         found["w_dec"] = found["w_dec"].sum(dim=1)
-    return transpose(found, header, names=("w_skip",)) if "w_skip" in found else found
+    return transpose(found, names=("w_skip",)) if "w_skip" in found else found
 
 
 def _places(weights: Path, *, cross_layer: bool) -> tuple[str | None, str | None]:
@@ -99,12 +107,14 @@ def _places(weights: Path, *, cross_layer: bool) -> tuple[str | None, str | None
     return f"{block}.{read}", f"{block}.{written}" if written else None
 
 
-def _stated(config: Mapping[str, Any], inferred: tuple[str | None, str | None]) -> tuple[str | None, str | None]:
-    hook_in, hook_out = config.get("hf_hook_point_in"), config.get("hf_hook_point_out")
+def _stated(
+    config: Mapping[str, Any], inferred: tuple[str | None, str | None], path: Path
+) -> tuple[str | None, str | None]:
+    hook_in, hook_out = text(config, "hf_hook_point_in", path), text(config, "hf_hook_point_out", path)
     if not hook_in:
         return inferred
     # An SAE's config may name its one place twice.
-    return str(hook_in), str(hook_out) if hook_out and hook_out != hook_in else None
+    return hook_in, hook_out if hook_out and hook_out != hook_in else None
 
 
 READER = Reader(
@@ -113,6 +123,7 @@ READER = Reader(
     kinds="JumpReLU SAEs and transcoders, with or without a skip connection; layers of cross-layer transcoders, which "
     "can be read but not steered",
     checked="files in its layout, read and encoded by sae-lens 6.54.12; its definition, computed by hand",
+    layouts=(Layout(weights=_FILE.pattern, optional=(_CONFIG,)),),
     fits=holds_like(_FILE),
     header=read_header,
     arrays=arrays,

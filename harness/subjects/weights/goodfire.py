@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.subjects.weights.folding import transpose
 from harness.subjects.weights.header import SourceHeader
 from harness.subjects.weights.names import holds_like, in_path, one_file
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         "w_dec": f"{decoder}.weight",
         "b_dec": f"{decoder}.bias",
     }
-    return transpose(take(tensors, names, header), header)
+    return transpose(take(tensors, names, header))
 
 
 READER = Reader(
@@ -61,6 +61,7 @@ READER = Reader(
     files="a file like ...-SAE-l{N}.pt or .pth",
     kinds="ReLU SAEs of Goodfire and qresearch",
     checked="files in its layouts, read and encoded by sae-lens 6.54.12; its definition, computed by hand",
+    layouts=(Layout(weights=_FILE.pattern),),
     fits=holds_like(_FILE),
     header=read_header,
     arrays=arrays,

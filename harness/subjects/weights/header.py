@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import yaml
+
 from harness.errors import FeatureSourceError
 from harness.materials import path_digest
 
@@ -13,9 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["ActivationKind", "InputNorm", "SourceHeader", "integer", "read_json"]
+__all__ = [
+    "ActivationKind",
+    "InputNorm",
+    "SourceHeader",
+    "integer",
+    "number",
+    "read_json",
+    "read_yaml",
+    "shown",
+    "text",
+]
 
 ActivationKind = Literal["relu", "topk", "groupmax", "jumprelu", "gated"]
+_LARGEST_JSON, _LARGEST_YAML = 1 << 24, 1 << 18  # bytes; no config of a source is nearly as large
+_LARGEST_INTEGER = 1 << 40
+_LARGEST_NUMBER = 1e30
+_LONGEST_SHOWN = 60
 InputNorm = Literal["none", "layer_norm", "constant_norm_rescale"]
 
 
@@ -94,11 +110,27 @@ def read_json(path: Path) -> dict[str, Any]:
         FeatureSourceError: If it is not one.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FeatureSourceError(f"not readable as JSON: {error}", where=str(path)) from error
+        value = json.loads(_read(path, _LARGEST_JSON))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FeatureSourceError(f"not readable as JSON: {_reason(error)}", where=str(path)) from error
     if not isinstance(value, dict):
         raise FeatureSourceError("not a JSON object", where=str(path))
+    return value
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the YAML mapping in ``path``: plain data, no objects.
+
+    Raises:
+        FeatureSourceError: If it is not one.
+    """
+    try:
+        value = yaml.safe_load(_read(path, _LARGEST_YAML))
+    # Its scalars are made by constructors that raise what they like.
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise FeatureSourceError(f"not readable as YAML: {_reason(error)}", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise FeatureSourceError("not a YAML mapping", where=str(path))
     return value
 
 
@@ -109,8 +141,57 @@ def integer(config: Mapping[str, Any], key: str, where: Path) -> int | None:
         FeatureSourceError: If it is something else.
     """
     value = config.get(key)
-    if value is None or value == 0:
+    if value is None or (isinstance(value, (int, float)) and value == 0):
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise FeatureSourceError(f"{key} should be a positive integer, not {value!r}", where=str(where))
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _LARGEST_INTEGER:
+        raise FeatureSourceError(f"{key} should be a positive integer, not {shown(value)}", where=str(where))
     return value
+
+
+def number(config: Mapping[str, Any], key: str, where: Path) -> float | None:
+    """Return the finite number at ``key``, or None if it is absent.
+
+    Raises:
+        FeatureSourceError: If it is something else.
+    """
+    value = config.get(key)
+    if value is None:
+        return None
+    # Python compares whole numbers of any size; such a one would not become a float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST_NUMBER:
+        raise FeatureSourceError(f"{key} should be a number, not {shown(value)}", where=str(where))
+    return float(value)
+
+
+def text(config: Mapping[str, Any], key: str, where: Path) -> str | None:
+    """Return the text at ``key``, or None if it is absent or empty.
+
+    Raises:
+        FeatureSourceError: If it is something else.
+    """
+    value = config.get(key)
+    if value is not None and not isinstance(value, str):
+        raise FeatureSourceError(f"{key} should be a text, not {shown(value)}", where=str(where))
+    return value or None
+
+
+def shown(value: object) -> str:
+    """Return a file's value for a message: short, whatever it is."""
+    if isinstance(value, (str, float)) or value is None or isinstance(value, bool):
+        found = repr(value)
+    elif isinstance(value, int):
+        found = repr(value) if abs(value) < _LARGEST_INTEGER else "a number of many digits"
+    else:
+        return f"a {type(value).__name__}"
+    return found if len(found) <= _LONGEST_SHOWN else f"{found[:_LONGEST_SHOWN]}..."
+
+
+def _read(path: Path, largest: int) -> str:
+    size = path.stat().st_size
+    if size > largest:
+        raise ValueError(f"{size} bytes are more than any config has")
+    return path.read_text(encoding="utf-8")
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.dataset_norms import fold, header_of
 from harness.subjects.weights.folding import transpose
-from harness.subjects.weights.header import read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.header import number, read_json, text
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,8 @@ def read_header(folder: Path) -> SourceHeader:
     """
     path = folder / _CONFIG
     config = read_json(path)
-    threshold = _number(config, "jump_relu_threshold", path)
-    activation = str(config.get("act_fn") or "jumprelu")
+    threshold = number(config, "jump_relu_threshold", path)
+    activation = text(config, "act_fn", path) or "jumprelu"
     if activation == "topk" and threshold:
         # Trained with the k largest, released to be used with a threshold.
         activation = "jumprelu"
@@ -51,7 +51,7 @@ def read_header(folder: Path) -> SourceHeader:
     norms = norms if isinstance(norms, dict) else {}
     header = header_of(
         config,
-        (_number(norms, "in", path), _number(norms, "out", path)),
+        (number(norms, "in", path), number(norms, "out", path)),
         path,
         name="llama_scope",
         weights=folder / _WEIGHTS,
@@ -69,19 +69,10 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    found = fold(transpose(take(tensors, _NAMES, header, optional=["b_dec"]), header), header)
+    found = fold(transpose(take(tensors, _NAMES, header, optional=["b_dec"])), header)
     if header.threshold is not None:
         found["threshold"] = found["b_enc"].new_tensor([header.threshold])
     return found
-
-
-def _number(config: Mapping[str, Any], key: str, path: Path) -> float | None:
-    value = config.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise FeatureSourceError(f"{key} should be a number, not {value!r}", where=str(path))
-    return float(value)
 
 
 READER = Reader(
@@ -90,6 +81,7 @@ READER = Reader(
     kinds="SAEs and transcoders: JumpReLU with one threshold, TopK, ReLU",
     checked="files in its layout, read and encoded by sae-lens 6.54.12 (SAEs with decoder rows of norm 1); its "
     "definition, computed by hand",
+    layouts=(Layout(weights=r"checkpoints/final\.safetensors", beside=(_CONFIG,)),),
     fits=holds(_CONFIG, _WEIGHTS),
     header=read_header,
     arrays=arrays,

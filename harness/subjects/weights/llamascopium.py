@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from harness.errors import FeatureSourceError
 from harness.subjects.weights.dataset_norms import fold, header_of
 from harness.subjects.weights.folding import transpose
-from harness.subjects.weights.header import read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.header import read_json, shown, text
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 from harness.subjects.weights.safetensors_header import read_scalars, read_shapes
 
 if TYPE_CHECKING:
@@ -42,20 +42,20 @@ def read_header(folder: Path) -> SourceHeader:
     """
     path, weights = folder / _CONFIG, folder / _WEIGHTS
     config = read_json(path)
-    kind = str(config.get("sae_type", "sae"))
+    kind = text(config, "sae_type", path) or "sae"
     if kind != "sae":
-        raise FeatureSourceError(f"a llamascopium dictionary of type '{kind}' is not supported", where=str(path))
+        raise FeatureSourceError(f"a llamascopium dictionary of type {shown(kind)} is not supported", where=str(path))
     scalars, stored = read_scalars(weights), read_shapes(weights)
     thresholds = {_LOG_THRESHOLD, _NEW_LOG_THRESHOLD} & stored.keys()
-    hook_in = config.get("hook_point_in")
-    hook_out = config.get("hook_point_out") or hook_in
+    hook_in = text(config, "hook_point_in", path)
+    hook_out = text(config, "hook_point_out", path) or hook_in
     return header_of(
         config,
         (scalars.get(f"{_NORM}.{hook_in}"), scalars.get(f"{_NORM}.{hook_out}")),
         path,
         name="llamascopium",
         weights=weights,
-        activation=str(config.get("act_fn") or ("jumprelu" if thresholds else "relu")),
+        activation=text(config, "act_fn", path) or ("jumprelu" if thresholds else "relu"),
     )
 
 
@@ -74,7 +74,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
         # Folding divides the decoder's norms by the output's scale, and the threshold belongs to those as stored.
         scale = header.output_scale if header.gate_by_decoder_norm else None
         found["threshold"] = found["threshold"].exp() / (scale or 1.0)
-    return fold(transpose(found, header) if old else found, header)
+    return fold(transpose(found) if old else found, header)
 
 
 def _fits(path: Path) -> bool:
@@ -87,6 +87,7 @@ READER = Reader(
     kinds="SAEs and transcoders of Llama Scope R1 and llamascopium: JumpReLU, TopK, ReLU",
     checked="files in the layout of Llama Scope R1, read and encoded by sae-lens 6.54.12 (SAEs with decoder rows of "
     "norm 1); its definition, computed by hand",
+    layouts=(Layout(weights=r"sae_weights\.safetensors", beside=(_CONFIG,)),),
     fits=_fits,
     header=read_header,
     arrays=arrays,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from harness.errors import FeatureSourceError
 from harness.subjects.dictionary import Dictionary
 from harness.subjects.weights.containers import read_tensors
@@ -11,8 +13,6 @@ from harness.subjects.weights.formats import reader_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import torch
 
     from harness.subjects.weights.header import SourceHeader
 
@@ -32,14 +32,17 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
     if header.rescale_by_decoder_norm:
         # Scaling the encoder by the norms and the decoder by their inverse is the same map with nothing left to do.
         norms = arrays["w_dec"].norm(dim=-1)
+        # A latent that writes nothing has no value either, and stays without a direction.
+        shares = torch.where(norms > 0, 1 / norms, 0.0)
         arrays |= {
             "w_enc": arrays["w_enc"] * norms,
             "b_enc": arrays["b_enc"] * norms,
-            "w_dec": arrays["w_dec"] / norms[:, None],
+            "w_dec": arrays["w_dec"] * shares[:, None],
         }
     if header.gate_by_decoder_norm and "threshold" in arrays:
         # Norms are not negative: p * norm > t says the same as p > t / norm, and a row of norm 0 never fires.
         arrays["threshold"] = arrays["threshold"] / arrays["w_dec"].norm(dim=-1)
+    _check_finite({name: tensor for name, tensor in arrays.items() if name != "threshold"}, header)
     return Dictionary(
         **arrays,
         b_in=arrays["b_dec"] if header.subtract_b_dec else None,
@@ -51,10 +54,6 @@ def load_dictionary(header: SourceHeader) -> Dictionary:
 
 
 def _check(arrays: Mapping[str, torch.Tensor], header: SourceHeader) -> None:
-    for name in ("w_enc", "w_dec"):
-        if arrays[name].ndim != 2:  # noqa: PLR2004  -- a matrix
-            message = f"{name} has shape {tuple(arrays[name].shape)}, expected a matrix"
-            raise FeatureSourceError(message, where=str(header.weights))
     d_in, n_features = (int(size) for size in arrays["w_enc"].shape)
     d_out = int(arrays["w_dec"].shape[-1])
     expected = {
@@ -70,10 +69,18 @@ def _check(arrays: Mapping[str, torch.Tensor], header: SourceHeader) -> None:
             raise FeatureSourceError(
                 message, where=str(header.weights), hint="see d_in and the number of latents in its config"
             )
-        if not bool(tensor.isfinite().all()):
-            raise FeatureSourceError(f"{name} holds NaN or infinite values", where=str(header.weights))
+    _check_finite(arrays, header)
     if header.k is not None and header.k > n_features:
         raise FeatureSourceError(f"k is {header.k}, with only {n_features} latents", where=str(header.weights))
+    if header.activation == "groupmax" and header.k is not None and n_features % header.k:
+        message = f"{n_features} latents do not make k = {header.k} groups of one size"
+        raise FeatureSourceError(message, where=str(header.weights))
     if header.subtract_b_dec and d_in != d_out:
         message = f"its decoder bias has width {d_out} and cannot be subtracted from inputs of width {d_in}"
         raise FeatureSourceError(message, where=str(header.weights))
+
+
+def _check_finite(arrays: Mapping[str, torch.Tensor], header: SourceHeader) -> None:
+    for name, tensor in arrays.items():
+        if not bool(tensor.isfinite().all()):
+            raise FeatureSourceError(f"{name} holds NaN or infinite values", where=str(header.weights))

@@ -11,8 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader, integer
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.folding import transpose
+from harness.subjects.weights.header import SourceHeader, integer, shown
+from harness.subjects.weights.reader import Layout, Reader, take
 from harness.subjects.weights.torchfile import only_file, torch_entries, torch_files
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def read_header(path: Path) -> SourceHeader:
     file = only_file(path, torch_files(path, _is_autoencoder))
     entries = torch_entries(file) or {}
     activation = entries.get("activation", "ReLU")
-    if activation not in {"ReLU", "TopK"}:
-        message = f"activation '{activation}' is not read"
+    if activation not in ("ReLU", "TopK"):
+        message = f"activation {shown(activation)} is not read"
         raise FeatureSourceError(message, where=str(file), hint="one of: ReLU, TopK")
     topk = activation == "TopK"
     n_features, d_in = _shape(entries)
@@ -68,8 +69,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    found = take(tensors, _NAMES, header)
-    return found | {name: found[name].transpose(0, -1).contiguous() for name in ("w_enc", "w_dec")}
+    return transpose(take(tensors, _NAMES, header))
 
 
 def _is_autoencoder(file: Path) -> bool:
@@ -91,7 +91,7 @@ def _k(state: object, file: Path) -> int:
         raise FeatureSourceError("a TopK activation without activation_state_dict", where=str(file))
     after = state.get("postact_fn", "ReLU")
     if after != "ReLU":
-        message = f"the function after TopK is '{after}', and only ReLU is read"
+        message = f"the function after TopK is {shown(after)}, and only ReLU is read"
         raise FeatureSourceError(message, where=str(file))
     k = integer(state, "k", file)
     if k is None:
@@ -111,6 +111,7 @@ READER = Reader(
     files="{layer}.pt with pre_bias and latent_bias",
     kinds="SAEs: TopK, ReLU",
     checked="its definition, computed by hand in NumPy",
+    layouts=(Layout(weights=r"\d+\.pt"),),
     fits=_fits,
     header=read_header,
     arrays=arrays,

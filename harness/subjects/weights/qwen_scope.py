@@ -9,7 +9,7 @@ from harness.errors import FeatureSourceError
 from harness.subjects.weights.folding import transpose
 from harness.subjects.weights.header import SourceHeader
 from harness.subjects.weights.names import holds_like, in_path, one_file
-from harness.subjects.weights.reader import Reader, take
+from harness.subjects.weights.reader import Layout, Reader, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    return transpose(take(tensors, _NAMES, header), header)
+    return transpose(take(tensors, _NAMES, header))
 
 
 READER = Reader(
@@ -64,6 +64,7 @@ READER = Reader(
     files="SAE-Res-...-W{width}K-L0_{k}/layer{N}.sae.pt",
     kinds="TopK SAEs",
     checked="files in its layout, read and encoded by sae-lens 6.54.12; its definition, computed by hand",
+    layouts=(Layout(weights=_FILE.pattern),),
     fits=holds_like(_FILE),
     header=read_header,
     arrays=arrays,

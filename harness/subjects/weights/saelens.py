@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.folding import fold_scales
+from harness.subjects.weights.header import SourceHeader, integer, number, read_json, shown, text
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +42,10 @@ def read_header(folder: Path) -> SourceHeader:
     """
     path = folder / _CONFIG
     config = _flatten(read_json(path))
-    architecture = str(config.get("architecture", "standard"))
+    architecture = text(config, "architecture", path) or "standard"
     if architecture not in _ARCHITECTURES:
         raise FeatureSourceError(
-            f"SAELens architecture '{architecture}' is not supported",
+            f"SAELens architecture {shown(architecture)} is not supported",
             where=str(path),
             hint=f"one of: {', '.join(sorted(_ARCHITECTURES))}",
         )
@@ -63,8 +64,8 @@ def read_header(folder: Path) -> SourceHeader:
         input_scale=scale,
         rescale_by_decoder_norm=_flag(config, "rescale_acts_by_decoder_norm", default=False, path=path),
         centred=_centred(config),
-        hook_in=_text(config, "hf_hook_name", "hook_name"),
-        hook_out=_text(config, "hf_hook_name_out", "hook_name_out"),
+        hook_in=text(config, "hf_hook_name", path) or text(config, "hook_name", path),
+        hook_out=text(config, "hf_hook_name_out", path) or text(config, "hook_name_out", path),
     )
 
 
@@ -78,27 +79,19 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     names |= {"b_enc": "b_mag", "b_gate": "b_gate"} if header.activation == "gated" else {"b_enc": "b_enc"}
     if header.activation == "jumprelu":
         names["threshold"] = "threshold"
-    names["w_skip"] = "W_skip"
-    found = take(tensors, names, header, optional=["w_skip"])
     if header.activation == "gated":
-        found["magnitude_scale"] = _r_mag(tensors, header).exp()
-    if (factor := tensors.get("scaling_factor")) is not None:
+        names["magnitude_scale"] = "r_mag"
+    names |= {"w_skip": "W_skip", "scaling_factor": "scaling_factor"}
+    found = take(tensors, names, header, optional=["w_skip", "scaling_factor"])
+    if header.activation == "gated":
+        found["magnitude_scale"] = found["magnitude_scale"].exp()
+    if (factor := found.pop("scaling_factor", None)) is not None:
         # The finetuning factor of old files acts on the decoding only.
-        found["w_dec"] = found["w_dec"] * factor.float()[:, None]
-    return _fold_scale(found, header.input_scale)
-
-
-def _r_mag(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> torch.Tensor:
-    if "r_mag" not in tensors:
-        raise FeatureSourceError("lacks r_mag", where=str(header.weights))
-    return tensors["r_mag"].float()
-
-
-def _fold_scale(found: dict[str, torch.Tensor], scale: float) -> dict[str, torch.Tensor]:
-    if scale == 1.0:
-        return found
-    scaled = {"w_enc": found["w_enc"] * scale, "w_dec": found["w_dec"] / scale, "b_dec": found["b_dec"] / scale}
-    return {**found, **scaled}
+        if len(factor) != len(found["w_dec"]):
+            what = f"scaling_factor has shape {tuple(factor.shape)}, and W_dec {tuple(found['w_dec'].shape)}"
+            raise FeatureSourceError(what, where=str(header.weights))
+        found["w_dec"] = found["w_dec"] * factor[:, None]
+    return fold_scales(found, header.input_scale, header.input_scale)
 
 
 def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +121,7 @@ def _activation(architecture: str, config: Mapping[str, Any], path: Path) -> tup
     activation = _ARCHITECTURES[architecture]
     stated = config.get("activation_fn", "relu")
     if activation == "relu" and stated != "relu":
-        raise FeatureSourceError(f"activation function '{stated}' is not supported", where=str(path))
+        raise FeatureSourceError(f"activation function {shown(stated)} is not supported", where=str(path))
     k = integer(config, "k", path) if activation == "topk" else None
     if activation == "topk" and k is None:
         raise FeatureSourceError("a topk SAE without k", where=str(path))
@@ -139,17 +132,17 @@ def _normalisation(config: Mapping[str, Any], path: Path) -> tuple[InputNorm, fl
     stated = config.get("normalize_activations")
     if stated is True:
         stated = "expected_average_only_in"
-    if stated in {None, False, "none"}:
+    if stated is None or stated is False or stated == "none":
         return "none", 1.0
     if stated == "layer_norm":
         return "layer_norm", 1.0
     if stated == "constant_norm_rescale":
         return "constant_norm_rescale", 1.0
-    scale = config.get("norm_scaling_factor")
-    if stated == "expected_average_only_in" and isinstance(scale, (int, float)) and scale > 0:
-        return "none", float(scale)
+    scale = number(config, "norm_scaling_factor", path)
+    if stated == "expected_average_only_in" and scale is not None and scale > 0:
+        return "none", scale
     raise FeatureSourceError(
-        f"trained on inputs normalised by '{stated}', whose factor is not in the file",
+        f"trained on inputs normalised by {shown(stated)}, whose factor is not in the file",
         where=str(path),
         hint='for expected_average_only_in add "norm_scaling_factor" to cfg.json, or fold it into the weights',
     )
@@ -158,12 +151,8 @@ def _normalisation(config: Mapping[str, Any], path: Path) -> tuple[InputNorm, fl
 def _flag(config: Mapping[str, Any], key: str, *, default: bool, path: Path) -> bool:
     value = config.get(key, default)
     if not isinstance(value, bool):
-        raise FeatureSourceError(f"{key} should be true or false, not {value!r}", where=str(path))
+        raise FeatureSourceError(f"{key} should be true or false, not {shown(value)}", where=str(path))
     return value
-
-
-def _text(config: Mapping[str, Any], *keys: str) -> str | None:
-    return next((str(config[key]) for key in keys if config.get(key)), None)
 
 
 READER = Reader(
@@ -171,6 +160,7 @@ READER = Reader(
     files=f"{_CONFIG} and {_WEIGHTS}",
     kinds="SAEs and transcoders, with or without a skip connection: standard, gated, JumpReLU, TopK",
     checked="files written and encoded by sae-lens 6.54.12",
+    layouts=(Layout(weights=r"sae_weights\.safetensors", beside=(_CONFIG,)),),
     fits=holds(_CONFIG, _WEIGHTS),
     header=read_header,
     arrays=arrays,

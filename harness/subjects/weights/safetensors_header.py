@@ -57,21 +57,32 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _LONGEST:
                 raise ValueError(f"a header of {length} bytes")  # noqa: TRY301  -- one place makes the message
+            stored = json.loads(file.read(length))
+            largest = path.stat().st_size - 8 - length
             entries = {
-                str(name): _entry(entry)
-                for name, entry in json.loads(file.read(length)).items()
-                if name != "__metadata__"
+                str(name): _entry(name, entry, largest) for name, entry in stored.items() if name != "__metadata__"
             }
-    except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        OSError,
+        struct.error,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise FeatureSourceError(f"not readable as safetensors: {reason}", where=str(path)) from error
     return entries, 8 + length
 
 
-def _entry(entry: Any) -> dict[str, Any]:
+def _entry(name: str, entry: Any, largest: int) -> dict[str, Any]:
     """Return a tensor's entry with its parts of the types they should have; raises ValueError or TypeError if not."""
     first, last = (int(place) for place in entry["data_offsets"])
     if not 0 <= first <= last:
         raise ValueError(f"data from {first} to {last}")
+    if last > largest:
+        raise ValueError(f"{name} is torn: it should end at byte {last}, and there are {largest}")
     shape = [int(size) for size in entry["shape"]]
     return {"dtype": str(entry["dtype"]), "shape": shape, "data_offsets": (first, last)}

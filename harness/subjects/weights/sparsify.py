@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.folding import transpose
+from harness.subjects.weights.header import SourceHeader, integer, read_json, shown, text
+from harness.subjects.weights.reader import Layout, Reader, holds, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +31,9 @@ def read_header(folder: Path) -> SourceHeader:
     """
     path = folder / _CONFIG
     config = read_json(path)
-    activation = config.get("activation", "topk")
+    activation = text(config, "activation", path) or "topk"
     if activation not in {"topk", "groupmax"}:
-        raise FeatureSourceError(f"sparsify activation '{activation}' is not supported", where=str(path))
+        raise FeatureSourceError(f"sparsify activation {shown(activation)} is not supported", where=str(path))
     k, d_in = integer(config, "k", path), integer(config, "d_in", path)
     if k is None:
         raise FeatureSourceError("a sparse coder without k", where=str(path))
@@ -60,9 +61,7 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     Raises:
         FeatureSourceError: If a tensor is missing.
     """
-    found = take(tensors, _NAMES, header, optional=["w_skip"])
-    found["w_enc"] = found["w_enc"].T.contiguous()
-    return found
+    return transpose(take(tensors, _NAMES, header, optional=["w_skip"]), names=("w_enc",))
 
 
 READER = Reader(
@@ -70,6 +69,7 @@ READER = Reader(
     files=f"{_CONFIG} and {_WEIGHTS}",
     kinds="SAEs and transcoders, with or without a skip connection: TopK, GroupMax",
     checked="files written and encoded by eai-sparsify",
+    layouts=(Layout(weights=r"sae\.safetensors", beside=(_CONFIG,)),),
     fits=holds(_CONFIG, _WEIGHTS),
     header=read_header,
     arrays=arrays,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 import zipfile
+import zlib
 from functools import lru_cache
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
@@ -15,13 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-__all__ = ["only_file", "pickled_globals", "read_with_stand_ins", "torch_entries", "torch_files"]
+__all__ = [
+    "NOT_ONE",
+    "check_unpacked",
+    "only_file",
+    "pickled_globals",
+    "read_with_stand_ins",
+    "torch_entries",
+    "torch_files",
+]
 
 _SUFFIX = ".pt"
 _MMAP_NEEDS_ZIP = "mmap can only be used"
-# What torch and pickletools were seen to raise over files that are torn or something else.
-_NOT_ONE = (
+NOT_ONE = (
     OSError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    zlib.error,
     RuntimeError,
     EOFError,
     ValueError,
@@ -31,10 +44,13 @@ _NOT_ONE = (
     struct.error,
     zipfile.BadZipFile,
 )
+"""What torch, NumPy and pickletools were seen to raise over files that are torn or something else."""
 # The pickle of a checkpoint names its tensors only; one larger than this is no checkpoint of ours.
 _MAX_PICKLE = 1 << 26
 # PyTorch's old layout is four pickles (a magic number, a version, the machine, the object) and then the numbers.
 _OLD_PICKLES = 4
+# Weights pack badly; what packs better than this is made to fill the memory. Small files may be anything.
+_MOST_PACKED, _ALWAYS_UNPACKED = 20, 1 << 24
 _SHOWN = 8
 
 
@@ -67,8 +83,42 @@ def pickled_globals(path: Path) -> frozenset[str]:
                     return frozenset()
                 with archive.open(info) as pickled:
                     return frozenset(_globals(pickled))
-    except (*_NOT_ONE, StopIteration):
+    except (*NOT_ONE, StopIteration):
         return frozenset()
+
+
+def check_unpacked(path: Path) -> None:
+    """Compare what an archive unpacks to with its own size; other files pass.
+
+    Raises:
+        ValueError: If it is far more than numbers could be packed to.
+        OSError: If the file is missing.
+        zipfile.BadZipFile: If it is torn.
+    """
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            return
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > _MOST_PACKED * size + _ALWAYS_UNPACKED:
+        raise ValueError(f"its {size} bytes unpack to {unpacked}")
+
+
+def restricted_load(path: Path, *, mmap: bool = False) -> object:
+    """Return what PyTorch's restricted reader finds in a file: tensors and plain data, on the CPU.
+
+    Raises:
+        UnpicklingError: If it holds anything else.
+        Exception: Another of ``NOT_ONE``, if it is torn or no such file, or unpacks to far more than it is.
+    """
+    import torch  # noqa: PLC0415  -- as below
+
+    check_unpacked(path)
+    with warnings.catch_warnings():
+        # Of torn files it says first that their pickles are of odd versions.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
 
 
 def read_with_stand_ins(path: Path, classes: Collection[str]) -> object:
@@ -89,11 +139,11 @@ def read_with_stand_ins(path: Path, classes: Collection[str]) -> object:
     stand_ins: list[Any] = [(type("StandIn", (), {}), name) for name in classes]
     try:
         with torch.serialization.safe_globals(stand_ins):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return restricted_load(path)
     except UnpicklingError as error:
         what = "holds more than tensors, plain data and a training run's configuration, and is not read"
         raise FeatureSourceError(what, where=str(path)) from error
-    except _NOT_ONE as error:
+    except NOT_ONE as error:
         said = " ".join(str(error).split())[:200]
         raise FeatureSourceError(f"not readable as a PyTorch file: {said}", where=str(path)) from error
 
@@ -120,32 +170,31 @@ def only_file(path: Path, files: list[Path]) -> Path:
 def _entries(path: Path, size: int, mtime_ns: int) -> dict[str, Any] | None:  # noqa: ARG001  -- parts of the cache key
     try:
         value = _load(path)
-    except (UnpicklingError, *_NOT_ONE):
+    except (UnpicklingError, *NOT_ONE):
         return None
     return _shapes(value) if isinstance(value, dict) else None
 
 
-def _shapes(value: dict[Any, Any]) -> dict[str, Any]:
-    return {str(name): _shape(entry) for name, entry in value.items()}
+def _shapes(value: dict[Any, Any], depth: int = 0) -> dict[str, Any]:
+    return {name: _shape(entry, depth) for name, entry in value.items() if isinstance(name, str)}
 
 
-def _shape(entry: object) -> object:
+def _shape(entry: object, depth: int) -> object:
     import torch  # noqa: PLC0415  -- listings, and formats that say all in a config, do without PyTorch
 
     if isinstance(entry, torch.Tensor):
         return tuple(entry.shape)
-    return _shapes(entry) if isinstance(entry, dict) else entry
+    # Formats look one level down; a dictionary may hold itself, or be held more often than could be counted.
+    return _shapes(entry, depth + 1) if isinstance(entry, dict) and not depth else entry
 
 
 def _load(path: Path) -> object:
-    import torch  # noqa: PLC0415  -- as above
-
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return restricted_load(path, mmap=True)
     except RuntimeError as error:
         if _MMAP_NEEDS_ZIP not in str(error):
             raise
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return restricted_load(path)
 
 
 def _globals(file: IO[bytes]) -> Iterator[str]:

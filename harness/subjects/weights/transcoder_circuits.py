@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import FeatureSourceError
-from harness.subjects.weights.header import SourceHeader, integer, read_json
-from harness.subjects.weights.reader import Reader, holds, take
+from harness.subjects.weights.header import SourceHeader, integer, read_json, text
+from harness.subjects.weights.reader import ANY_TORCH_FILE, Layout, Reader, holds, take
 from harness.subjects.weights.torchfile import only_file, pickled_globals, read_with_stand_ins, torch_files
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def read_header(path: Path) -> SourceHeader:
         n_features=integer(config, "d_sae", where),
         transcoder=True,
         subtract_b_dec=False,
-        hook_in=_text(config, "hook_point", where),
-        hook_out=_text(config, "out_hook_point", where),
+        hook_in=text(config, "hook_point", where),
+        hook_out=text(config, "out_hook_point", where),
     )
 
 
@@ -77,13 +77,6 @@ def arrays(tensors: Mapping[str, torch.Tensor], header: SourceHeader) -> dict[st
     return found | {"b_enc": (b_enc.double() - b_in.double() @ w_enc.double()).float()}
 
 
-def _text(config: Mapping[str, Any], key: str, path: Path) -> str | None:
-    value = config.get(key)
-    if value is not None and not isinstance(value, str):
-        raise FeatureSourceError(f"{key} should be a text, not {value!r:.40}", where=str(path))
-    return value or None
-
-
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     if path.name in _WEIGHTS:
         from harness.subjects.weights.containers import read_tensors  # noqa: PLC0415  -- imports torch
@@ -94,14 +87,14 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _published(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Return the configuration's attributes and the tensors of a published file."""
-    import torch  # noqa: PLC0415  -- what is in converted folders is told without it
-
     found = read_with_stand_ins(path, _classes(path))
     state = found.get("state_dict") if isinstance(found, dict) else None
     config = getattr(found.get("cfg"), "__dict__", None) if isinstance(found, dict) else None
     if not isinstance(state, dict) or not isinstance(config, dict):
         raise FeatureSourceError("holds no state_dict and cfg, as a published file does", where=str(path))
-    return dict(config), {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    from harness.subjects.weights.containers import plain_tensors  # noqa: PLC0415  -- imports torch
+
+    return {name: value for name, value in config.items() if isinstance(name, str)}, plain_tensors(state, path)
 
 
 def _classes(file: Path) -> list[str]:
@@ -121,6 +114,11 @@ READER = Reader(
     files=f"a published .pt, or {_CONFIG} and {_WEIGHTS[0]}",
     kinds="transcoders: ReLU",
     checked="its definition, computed by hand in NumPy",
+    # A published file may have any name.
+    layouts=(
+        *(Layout(weights=re.escape(name), beside=(_CONFIG,)) for name in _WEIGHTS),
+        Layout(weights=ANY_TORCH_FILE),
+    ),
     fits=_fits,
     header=read_header,
     arrays=arrays,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import MaterialError
-from harness.materials.uri import DemoUri, PathUri, WheelPart, WheelUri, expand_ranges, parse_uri
+from harness.materials.uri import DemoUri, HubUri, PathUri, WheelPart, WheelUri, expand_ranges, parse_uri
 
 
 def test_ranges_run_in_step_and_keep_their_padding() -> None:
@@ -54,6 +54,20 @@ def test_paths_and_demo_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hub://o/n", ("o/n", None, "")),
+        ("hub://o/n/", ("o/n", None, "")),
+        ("hub://o/n/a/b.npz", ("o/n", None, "a/b.npz")),
+        ("hub://o/n@v1.0/layers.3/", ("o/n", "v1.0", "layers.3")),
+        ("hub://o/n@refs%2Fpr%2F1/a", ("o/n", "refs/pr/1", "a")),
+    ],
+)
+def test_hub_addresses(text: str, expected: tuple[str, str | None, str]) -> None:
+    assert parse_uri(text) == HubUri(text, *expected)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -65,6 +79,10 @@ def test_paths_and_demo_addresses() -> None:
         "wheel://-r==1.0/x",
         "wheel://name ; rm==1/x",
         "ftp://host/file",
+        "hub://owner",
+        "hub://owner/na me/x",
+        "hub://owner/name@/x",
+        "hub://owner/name/../x",
     ],
 )
 def test_malformed_addresses_are_refused_in_one_line(text: str) -> None:

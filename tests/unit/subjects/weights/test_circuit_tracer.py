@@ -147,8 +147,8 @@ def test_configs_that_are_something_else(tmp_path: Path, make: Callable[..., Pat
     [
         (tensors(b_enc=torch.zeros(7)), r"shape"),
         (tensors(b_dec=torch.zeros(5)), r"b_dec has shape|expected"),
-        (tensors(W_enc=torch.zeros(N, D, 2)), r"W_enc has shape \(6, 4, 2\), where a matrix is expected"),
-        (tensors(W_dec=torch.zeros(N * D)), r"W_dec has shape \(24,\), where a matrix is expected"),
+        (tensors(W_enc=torch.zeros(N, D, 2)), r"W_enc has shape \(6, 4, 2\), expected a matrix"),
+        (tensors(W_dec=torch.zeros(N * D)), r"W_dec has shape \(24,\), expected a matrix"),
         (tensors(W_enc=torch.full((N, D), torch.nan)), "w_enc holds NaN"),
         (tensors(W_skip=torch.zeros(D, 3)), "w_skip has shape"),
         ({name: tensor for name, tensor in tensors().items() if name != "W_dec"}, "lacks W_dec"),
@@ -165,7 +165,7 @@ def test_malformed_layers_are_refused(tmp_path: Path, weights: dict[str, torch.T
     ("weights", "message"),
     [
         (tensors(b_enc=torch.zeros(7)), "shape"),
-        (tensors(W_enc=torch.zeros(N)), r"W_enc_2 has shape \(6,\), where a matrix is expected"),
+        (tensors(W_enc=torch.zeros(N)), r"W_enc_2 has shape \(6,\), expected a matrix"),
         (tensors(W_enc=torch.full((N, D), torch.inf)), "w_enc holds NaN or infinite"),
         ({"W_enc": torch.zeros(N, D)}, "lacks b_enc_2"),
         (tensors(threshold=-torch.ones(N)), "6 thresholds are negative"),

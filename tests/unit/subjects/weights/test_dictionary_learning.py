@@ -227,8 +227,8 @@ def test_configs_that_cannot_be_honoured_are_refused(
 
 MALFORMED: list[tuple[str, dict[str, Any], str]] = [
     ("AutoEncoder", {"encoder.weight": torch.zeros(N, D + 1)}, r"w_enc has shape \(5, 6\), expected \(4, 6\)"),
-    ("AutoEncoder", {"encoder.weight": torch.zeros(N)}, r"w_enc has shape \(6,\), expected a matrix"),
-    ("MatryoshkaBatchTopKSAE", {"W_dec": torch.zeros(N, D, 1)}, r"w_dec has shape \(6, 4, 1\), expected a matrix"),
+    ("AutoEncoder", {"encoder.weight": torch.zeros(N)}, r"encoder\.weight has shape \(6,\), expected a matrix"),
+    ("MatryoshkaBatchTopKSAE", {"W_dec": torch.zeros(N, D, 1)}, r"W_dec has shape \(6, 4, 1\), expected a matrix"),
     ("AutoEncoder", {"bias": torch.zeros(D + 1)}, r"b_dec has shape \(5,\)"),
     ("AutoEncoder", {"decoder.weight": torch.full((D, N), torch.nan)}, "w_dec holds NaN"),
     ("GatedAutoEncoder", {"r_mag": torch.full((N,), 1000.0)}, "magnitude_scale holds NaN or infinite"),

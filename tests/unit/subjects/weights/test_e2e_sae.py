@@ -169,7 +169,7 @@ def test_four_common_names_alone_are_not_taken_for_it(tmp_path: Path, config: st
     ("name", "tensor", "message"),
     [
         ("encoder.0.bias", torch.zeros(N + 1), r"b_enc has shape \(7,\)"),
-        ("encoder.0.weight", torch.zeros(N), r"w_enc has shape \(6,\), expected a matrix"),
+        ("encoder.0.weight", torch.zeros(N), r"encoder\.0\.weight has shape \(6,\), expected a matrix"),
         ("decoder.weight", torch.zeros(D, N + 1), r"w_dec has shape \(7, 4\)"),
         ("decoder.bias", torch.full((D,), torch.nan), "b_dec holds NaN"),
     ],

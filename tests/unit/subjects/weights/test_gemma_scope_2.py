@@ -115,7 +115,7 @@ def test_a_layer_of_a_cross_layer_transcoder_is_read_only(tmp_path: Path) -> Non
         ({"b_dec": torch.zeros(D + 1)}, "b_dec has shape"),
         ({"threshold": torch.zeros(N - 1)}, r"threshold has shape \(5,\), expected \(6,\)"),
         ({"threshold": torch.full((N,), torch.nan)}, "threshold holds NaN"),
-        ({"affine_skip_connection": torch.zeros(D)}, r"w_skip has shape \(4,\), expected a matrix"),
+        ({"affine_skip_connection": torch.zeros(D)}, r"affine_skip_connection has shape \(4,\), expected a matrix"),
         ({"affine_skip_connection": torch.zeros(D, D + 1)}, "w_skip has shape"),
     ],
 )

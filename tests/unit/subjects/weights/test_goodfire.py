@@ -60,7 +60,7 @@ def test_a_file_of_another_name_is_not_taken_for_one(tmp_path: Path) -> None:
     ("made", "message"),
     [
         ({"W": torch.zeros(1)}, r"lacks encoder_linear\.weight, .* \(it has W\)"),
-        (tensors(weight=torch.zeros(N, D, 1)), r"w_enc has shape \(6, 4, 1\), expected a matrix"),
+        (tensors(weight=torch.zeros(N, D, 1)), r"encoder(_linear)?\.weight has shape \(6, 4, 1\), expected a matrix"),
         (tensors(bias=torch.zeros(N + 1)), "b_enc has shape"),
         (tensors(bias=torch.full((N,), torch.nan)), "b_enc holds NaN"),
         (tensors(config=PurePath("x")), "holds more than tensors and plain data, and is not read"),

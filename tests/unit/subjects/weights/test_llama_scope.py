@@ -170,7 +170,7 @@ def test_what_cannot_be_honoured_is_refused(tmp_path: Path, config: dict[str, An
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder.weight": torch.zeros(N)}, r"w_enc has shape \(6,\), expected a matrix"),
+        ({"encoder.weight": torch.zeros(N)}, r"encoder\.weight has shape \(6,\), expected a matrix"),
         ({"encoder.weight": torch.zeros(N, D + 1)}, r"w_enc has shape \(5, 6\), expected \(4, 6\)"),
         ({"encoder.bias": torch.zeros(N + 1)}, "b_enc has shape"),
         ({"decoder.weight": torch.full((D, N), torch.inf)}, "w_dec holds NaN or infinite"),

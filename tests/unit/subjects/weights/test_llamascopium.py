@@ -177,7 +177,7 @@ def test_what_cannot_be_honoured_is_refused(tmp_path: Path, config: dict[str, An
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"W_E": torch.zeros(D, N, 2)}, r"w_enc has shape \(4, 6, 2\), expected a matrix"),
+        ({"W_E": torch.zeros(D, N, 2)}, r"W_E has shape \(4, 6, 2\), expected a matrix"),
         ({"W_D": torch.zeros(N + 1, D)}, "w_dec has shape"),
         ({"activation_function.log_jumprelu_threshold": torch.zeros(N - 1)}, "threshold has shape"),
         ({"b_E": torch.full((N,), torch.nan)}, "b_enc holds NaN"),

@@ -116,9 +116,9 @@ def test_files_in_pytorchs_old_layout(tmp_path: Path) -> None:
         (state(**{"encoder.weight": None}), r"lacks encoder\.weight"),
         (state(**{"decoder.weight": None}), r"lacks decoder\.weight"),
         (state(**{"decoder.weight": torch.zeros(D, N + 1)}), r"w_dec has shape \(7, 4\), expected \(6, 4\)"),
-        (state(**{"encoder.weight": torch.zeros(N)}), r"w_enc has shape \(6,\), expected a matrix"),
+        (state(**{"encoder.weight": torch.zeros(N)}), r"encoder\.weight has shape \(6,\), expected a matrix"),
         (state(pre_bias=torch.zeros(D + 1)), "w_enc has shape"),
-        (state(pre_bias=torch.zeros(D, 1)), "b_dec has shape"),
+        (state(pre_bias=torch.zeros(D, 1)), r"pre_bias has shape \(4, 1\), expected a vector"),
         (state(latent_bias=torch.full((N,), torch.inf)), "b_enc holds NaN or infinite"),
     ],
 )

@@ -75,7 +75,7 @@ def test_without_a_k_it_is_refused(tmp_path: Path, folder: str) -> None:
     ("made", "message"),
     [
         ({"W_enc": torch.zeros(N, D)}, "lacks b_enc, W_dec, b_dec"),
-        (tensors(W_enc=torch.zeros(N)), r"w_enc has shape \(1024,\), expected a matrix"),
+        (tensors(W_enc=torch.zeros(N)), r"W_enc has shape \(1024,\), expected a matrix"),
         (tensors(W_enc=torch.zeros(N, D + 1), b_enc=torch.zeros(N + 1)), "b_enc has shape"),
         (tensors(W_dec=torch.full((D, N), torch.nan)), "w_dec holds NaN"),
         (tensors(W_enc=torch.zeros(9, D)), r"w_enc has shape \(3, 9\), expected \(3, 1024\)"),
