@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["DECILES", "Deciles", "decile_edges", "deciles", "strongest_first"]
+__all__ = ["DECILES", "Deciles", "decile_edges", "deciles", "ranks", "strongest_first"]
 
 DECILES = 10
+
+
+def ranks(strengths: np.ndarray) -> np.ndarray:
+    """Return a number for each window, all different and the larger the stronger it is, int64 [n].
+
+    Of equally strong windows the earlier one has the larger number.
+
+    Args:
+        strengths: Window maxima, above 0, float32 [n] with n below 2**32.
+    """
+    # The bits of a positive float32 order as the number does. With the window's number below them they make distinct
+    # integers, and those sort several times faster than a stable sort of the floats.
+    bits = strengths.astype(np.float32).view(np.int32).astype(np.int64)
+    return (bits << 32) | np.arange(strengths.size - 1, -1, -1)
 
 
 def strongest_first(strengths: np.ndarray) -> np.ndarray:
@@ -15,11 +29,7 @@ def strongest_first(strengths: np.ndarray) -> np.ndarray:
     Args:
         strengths: Window maxima, above 0, float32 [n] with n below 2**32.
     """
-    # The bits of a positive float32 order as the number does. With the window's number below them they make distinct
-    # integers, and those sort several times faster than a stable sort of the floats.
-    bits = strengths.astype(np.float32).view(np.int32).astype(np.int64)
-    packed = np.sort((bits << 32) | np.arange(strengths.size)[::-1])
-    return (strengths.size - 1 - (packed & 0xFFFFFFFF))[::-1]
+    return (strengths.size - 1 - (np.sort(ranks(strengths)) & 0xFFFFFFFF))[::-1]
 
 
 class Deciles:

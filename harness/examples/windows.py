@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.activations.contexts import ContextIndex
-from harness.examples.deciles import strongest_first
+from harness.examples.deciles import ranks
 
 if TYPE_CHECKING:
     from harness.activations.protocol import FeatureActivations, TokenReader
@@ -139,7 +139,7 @@ def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivation
     """
     width = grid.width
     context = grid.contexts.of(activations.positions)
-    touched = [grid.windows_of(activations.positions, context)[0]]
+    held = grid.windows_of(activations.positions, context)[0]
     begin, end = grid.contexts.starts[context], grid.contexts.starts[context + 1]
     usable = (activations.values > 0) & (end - begin >= width)
     begin, end, context = begin[usable], end[usable], context[usable]
@@ -150,7 +150,8 @@ def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivation
     kept = first[_without_overlap(wished[first], peaks, width)]
     starts, context = wished[kept], context[kept]
     # An activating window covers at most two windows of the grid: those its first and its last token are in.
-    touched += [grid.windows_of(covered, context)[0] for covered in (starts, starts + width - 1)]
+    covered = np.stack([starts, starts + width - 1], axis=1).reshape(-1)
+    overlapped = grid.windows_of(covered, np.repeat(context, 2))[0]
     low = np.searchsorted(activations.positions, starts)
     high = np.searchsorted(activations.positions, starts + width)
     return FeatureWindows(
@@ -160,7 +161,7 @@ def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivation
         strengths=_range_maxima(activations.values, low, high),
         low=low,
         high=high,
-        touched=_union(touched),
+        touched=_union(held, overlapped),
     )
 
 
@@ -171,10 +172,9 @@ def ranges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.repeat(low - (ends - lengths), lengths) + np.arange(int(ends[-1]) if ends.size else 0)
 
 
-def _union(ascending: list[np.ndarray]) -> np.ndarray:
-    """Return the values that are in any of some ascending arrays, each once, ascending."""
-    # The stable sort finds runs that are in order and only merges them.
-    together = np.sort(np.concatenate(ascending), kind="stable")
+def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the values that are in either of two ascending arrays, each once, ascending."""
+    together = np.sort(np.concatenate([part[_first_of_each(part)] for part in (one, other)]))
     return together[_first_of_each(together)]
 
 
@@ -193,8 +193,7 @@ def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> n
     context.
     """
     left = np.arange(starts.size)
-    rank = np.empty_like(left)
-    rank[strongest_first(strengths)[::-1]] = left
+    rank = ranks(strengths)
     # Those that overlap window i are low[i] to high[i]; i is above j's range exactly if j is below i's.
     high = np.searchsorted(starts, starts + width)
     low = np.cumsum(np.bincount(high, minlength=starts.size + 1))[:-1]
@@ -203,10 +202,15 @@ def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> n
         wins = _range_maxima(rank, low, high) == rank
         kept.append(left[wins])
         beaten = _running(wins)
-        stays = beaten[high] == beaten[low]
-        moved = _running(stays)
+        stays = np.flatnonzero(beaten[high] == beaten[low])
+        if not stays.size:
+            break
+        low, high = low[stays], high[stays]
+        before = np.zeros(left.size + 1, dtype=np.int64)
+        before[stays + 1] = 1
+        np.cumsum(before, out=before)
         left, rank = left[stays], rank[stays]
-        low, high = moved[low[stays]], moved[high[stays]]
+        low, high = before[low], before[high]
     return np.sort(np.concatenate(kept)) if kept else left
 
 
@@ -216,19 +220,10 @@ def _running(flags: np.ndarray) -> np.ndarray:
 
 
 def _range_maxima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return ``max(values[low:high])`` of each pair; no range is empty.
-
-    By doubling: the maximum of a range is that of the two runs of a power of two that cover it.
-    """
-    maxima = np.empty(low.size, dtype=values.dtype)
+    """Return ``max(values[low:high])`` of each pair; no range is empty, and ``low`` ascends."""
     if not low.size:
-        return maxima
-    levels = np.frexp((high - low).astype(np.float64))[1] - 1
-    table = values
-    for level in range(int(levels.max()) + 1):
-        at = np.flatnonzero(levels == level)
-        maxima[at] = np.maximum(table[low[at]], table[high[at] - (1 << level)])
-        step = 1 << level
-        if table.size > step:
-            table = np.maximum(table[:-step], table[step:])
+        return values[:0]
+    # What lies from the end of one range to the begin of the next is looked at too, and thrown away.
+    bounds = np.stack([low, high], axis=1).reshape(-1)
+    maxima: np.ndarray = np.maximum.reduceat(np.append(values, values[-1]), bounds)[::2]
     return maxima
