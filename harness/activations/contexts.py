@@ -28,7 +28,7 @@ class ContextIndex:
 
     def of(self, positions: np.ndarray) -> np.ndarray:
         """Return the context of each of ``positions``, which are all in the corpus, int64 [n]."""
-        contexts = self._first[positions >> self._shift]
+        contexts: np.ndarray = self._first[positions >> self._shift]
         contexts += self._ends[contexts] <= positions
         # Only where a stretch holds several beginnings of contexts is one step not enough.
         behind = np.flatnonzero(self._ends[contexts] <= positions)

@@ -135,7 +135,8 @@ class RecordBuilder:
             return None
         kept = np.zeros(self._grid.first.size - 1, dtype=np.bool_)
         kept[sample.uniform] = True
-        return kept[self._grid.contexts.of(windows.starts)]
+        drawable: np.ndarray = kept[self._grid.contexts.of(windows.starts)]
+        return drawable
 
     def _too_few(self, in_explain: np.ndarray, drawable: np.ndarray | None) -> tuple[str, str] | None:
         total, least = in_explain.size, self._config.min_activating_windows

@@ -77,7 +77,9 @@ def _strongest(pool: np.ndarray, means: np.ndarray, count: int) -> np.ndarray:
     if pool.size <= count or not count:
         return pool[: pool.size if count else 0]
     found = means[pool]
-    return pool[found >= np.partition(found, pool.size - count)[pool.size - count]]
+    least = np.partition(found, pool.size - count)[pool.size - count]
+    kept: np.ndarray = pool[found >= least]
+    return kept
 
 
 def _by_text(

@@ -175,7 +175,8 @@ def ranges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the values that are in either of two ascending arrays, each once, ascending."""
     together = np.sort(np.concatenate([part[_first_of_each(part)] for part in (one, other)]))
-    return together[_first_of_each(together)]
+    union: np.ndarray = together[_first_of_each(together)]
+    return union
 
 
 def _first_of_each(ascending: np.ndarray) -> np.ndarray:
