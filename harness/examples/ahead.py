@@ -20,10 +20,11 @@ Result: TypeAlias = FeatureRecord | SkippedFeature
 
 __all__ = ["CHUNK", "BuildAhead", "InTurn", "Result"]
 
-CHUNK = 16
-"""Features handed to another processor at once: a tenth of a second's work, and so the wait for the last of them."""
-_CHUNKS_AHEAD = 3
-"""Chunks that each other processor has in hand or before it, so that it never waits for this one."""
+CHUNK = 8
+"""Features handed to another processor at once: some hundredths of a second's work."""
+_CHUNKS_AHEAD = 8
+"""Chunks given out per other process. It has up to three in hand, which nobody else can take any more: one that it
+works on and two waiting for it. What is beyond those may be built here instead."""
 
 
 class InTurn:
