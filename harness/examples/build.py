@@ -196,11 +196,13 @@ class RecordBuilder:
     ) -> tuple[Example, ...]:
         """Return the chosen windows as examples; ``levels`` are their deciles."""
         starts, low, high = windows.starts[chosen], windows.low[chosen], windows.high[chosen]
-        values = np.zeros((starts.size, self._config.window_tokens), dtype=np.float32)
         inside = ranges(low, high)
         rows = np.repeat(np.arange(starts.size), high - low)
-        values[rows, activations.positions[inside] - starts[rows]] = activations.values[inside]
-        shown = [tuple(row) for row in values.tolist()]
+        places = activations.positions[inside] - starts[rows]
+        values = [list(self._quiet) for _ in levels]
+        for row, place, value in zip(rows.tolist(), places.tolist(), activations.values[inside].tolist(), strict=True):
+            values[row][place] = value
+        shown = [tuple(row) for row in values]
         return self._examples(starts, windows.documents[chosen], ExampleKind.ACTIVATING, shown, levels)
 
     def _non_activating(self, silent: np.ndarray) -> tuple[Example, ...]:

@@ -41,9 +41,9 @@ class Whimsical(Executor):
         self._draws.shuffle(self._later)
         for _ in range(self._draws.randrange(3)):
             if self._later:
-                done, work, given_to = self._later.pop()
-                if done.set_running_or_notify_cancel():
-                    done.set_result(work(*given_to))
+                begun, work, given_to = self._later.pop()
+                if begun.set_running_or_notify_cancel():
+                    begun.set_result(work(*given_to))
         return future
 
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import pytest
-
-from harness.errors import ConfigError
 from harness.examples.ahead import InTurn
+from harness.examples.record import SkippedFeature
 from harness.runner.records import LEAST, building_on, processes_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from harness.examples.ahead import Result
 
 
 def test_other_processes_are_for_selections_that_pay_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,8 +22,10 @@ def test_other_processes_are_for_selections_that_pay_for_them(monkeypatch: pytes
 
 
 def test_one_process_starts_no_other() -> None:
-    def opener() -> object:
-        raise ConfigError("opened")
+    def opener() -> Callable[[int], Result]:
+        raise AssertionError
 
-    with building_on(1, opener) as building:  # type: ignore[arg-type]
-        assert isinstance(building(lambda feature: None), InTurn)  # type: ignore[arg-type, return-value]
+    with building_on(1, opener) as building:
+        built = building(lambda feature: SkippedFeature("s", feature, "dead", "why"))
+        assert isinstance(built, InTurn)
+        assert built.result(3) == SkippedFeature("s", 3, "dead", "why")
