@@ -39,7 +39,7 @@ class Whimsical(Executor):
         future: Future[Any] = Future()
         self._later.append((future, fn, args))
         self._draws.shuffle(self._later)
-        for _ in range(self._draws.randrange(3)):
+        for _turn in range(self._draws.randrange(3)):
             if self._later:
                 begun, work, given_to = self._later.pop()
                 if begun.set_running_or_notify_cancel():
