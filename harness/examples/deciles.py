@@ -61,7 +61,8 @@ class Deciles:
         levels = self.of(self._strengths)
         size = self._strengths.size
         # Equally strong windows may lie on both sides of an edge; there the rank decides.
-        for edge in np.unique(self._ascending[self._first]):
+        edges = self._ascending[self._first]
+        for edge in edges[np.diff(edges, prepend=0.0) > 0]:
             tied = np.flatnonzero(self._strengths == edge)
             last = int(np.searchsorted(self._ascending, edge, side="right"))
             levels[tied] = np.arange(last - 1, last - 1 - tied.size, -1) * DECILES // size + 1
