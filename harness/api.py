@@ -29,6 +29,7 @@ from harness.examples.record import (
     ExplainRecord,
     FeatureRecord,
     FeatureStatistics,
+    Sampling,
     ScoreRecord,
     SkippedFeature,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "ResultsError",
     "RunFinished",
     "RunStarted",
+    "Sampling",
     "Score",
     "ScoreRecord",
     "Scorer",

@@ -2,19 +2,24 @@
 
 Everything here is counted over the whole corpus, both halves together. It serves to look at features and to choose
 them; an explainer sees none of it, and a scorer less.
+
+Of a feature that fires too often a store keeps only some contexts. How often it fires and its largest value are exact
+even then; all else is of the uniform sample of contexts, which stands for the corpus.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.activations.contexts import ContextIndex
 from harness.activations.information import binary_entropy, positional_information
 
 if TYPE_CHECKING:
-    from harness.activations.protocol import ActivationReader, TokenReader
+    from harness.activations.protocol import ActivationReader, ContextSample, TokenReader
 
 __all__ = ["FLAGS", "NUMBERS", "FactReader", "FeatureFacts", "TokenCount"]
 
@@ -53,6 +58,8 @@ class FeatureFacts:
             context counts as a token of its own.
         top_tokens: The tokens it fires on most often.
         previous_token: The most frequent token before its activations; None for the beginning of a context.
+        sampled: Whether only a sample of contexts is kept. ``n_active``, ``density`` and ``max`` are exact all the
+            same; the others are of the uniform contexts, and the tokens' counts are counts in those.
     """
 
     feature: int
@@ -67,6 +74,7 @@ class FeatureFacts:
     previous_share: float | None = None
     top_tokens: tuple[TokenCount, ...] = ()
     previous_token: str | None = None
+    sampled: bool = False
 
     @property
     def dead(self) -> bool:
@@ -99,7 +107,7 @@ class FeatureFacts:
         return tuple(name for name in FLAGS if getattr(self, name))
 
 
-FLAGS = ("dead", "dense", "single_token", "prior_token", "positional")
+FLAGS = ("dead", "dense", "single_token", "prior_token", "positional", "sampled")
 """Yes/no facts, as ``features.where`` names them."""
 
 NUMBERS = (
@@ -127,11 +135,9 @@ class FactReader:
     def __init__(self, tokens: TokenReader, activations: ActivationReader) -> None:
         self._tokens = tokens
         self._activations = activations
-        starts = np.asarray(tokens.context_starts)
-        self._starts = starts
-        lengths = np.diff(starts)
-        # How many tokens of the corpus stand at each place of a context.
-        self._at_place = np.bincount(lengths, minlength=int(lengths.max(initial=0)) + 1)[::-1].cumsum()[::-1][1:]
+        self._contexts = ContextIndex(tokens.context_starts)
+        self._lengths = np.diff(self._contexts.starts)
+        self._at_place = _tokens_at_places(self._lengths, int(self._lengths.max(initial=0)))
         self._texts: dict[int, str] = {}
 
     def facts(self, feature: int) -> FeatureFacts:
@@ -144,18 +150,47 @@ class FactReader:
         fires = found.values > 0
         positions, values = found.positions[fires], found.values[fires]
         n_tokens = self._activations.n_tokens
+        if found.sample is not None:
+            return self._of_sample(feature, positions, values, found.sample)
         if not positions.size:
             return FeatureFacts(feature, 0, 0.0)
-        places = positions - self._starts[np.searchsorted(self._starts, positions, side="right") - 1]
-        information = positional_information(places, self._at_place)
+        whole = FeatureFacts(feature, int(positions.size), positions.size / n_tokens, float(values.max()))
+        return self._with_details(whole, positions, values, self._at_place, n_tokens)
+
+    def _of_sample(
+        self, feature: int, positions: np.ndarray, values: np.ndarray, sample: ContextSample
+    ) -> FeatureFacts:
+        uniform = np.zeros(self._lengths.size, dtype=np.bool_)
+        uniform[sample.uniform] = True
+        inside = uniform[self._contexts.of(positions)]
+        positions, values = positions[inside], values[inside]
+        whole = FeatureFacts(
+            feature, sample.n_active, sample.n_active / self._activations.n_tokens, sample.max, sampled=True
+        )
+        if not positions.size:
+            return whole
+        at_place = _tokens_at_places(self._lengths[sample.uniform], self._at_place.size)
+        return self._with_details(whole, positions, values, at_place, int(at_place.sum()))
+
+    def _with_details(
+        self, whole: FeatureFacts, positions: np.ndarray, values: np.ndarray, at_place: np.ndarray, n_tokens: int
+    ) -> FeatureFacts:
+        """Return the facts with what the given activations say, which are of a part of the corpus or of all of it.
+
+        Args:
+            whole: Number, density and largest value.
+            positions: Where the feature fires, in the part, int64 [n].
+            values: Its values there, [n].
+            at_place: How many tokens of the part stand at each place of a context, int64 [P].
+            n_tokens: How many tokens the part has.
+        """
+        places = positions - self._contexts.starts[self._contexts.of(positions)]
+        information = positional_information(places, at_place)
         entropy = binary_entropy(positions.size / n_tokens)
         previous, previous_count = self._previous(positions, places)
         top = self._top_tokens(positions, values)
-        return FeatureFacts(
-            feature=feature,
-            n_active=int(positions.size),
-            density=positions.size / n_tokens,
-            max=float(values.max()),
+        return dataclasses.replace(
+            whole,
             mean=float(values.mean(dtype=np.float64)),
             deciles=_edges(values),
             positional_mi=information,
@@ -167,9 +202,11 @@ class FactReader:
         )
 
     def _top_tokens(self, positions: np.ndarray, values: np.ndarray) -> tuple[TokenCount, ...]:
-        ids, inverse, counts = np.unique(self._tokens.tokens[positions], return_inverse=True, return_counts=True)
-        sums = np.bincount(inverse, weights=values.astype(np.float64))
-        order = np.lexsort((ids, -counts))[:_TOP_TOKENS]
+        tokens = self._tokens.tokens[positions]
+        every = np.bincount(tokens)
+        ids = np.flatnonzero(every)
+        counts, sums = every[ids], np.bincount(tokens, weights=values.astype(np.float64))[ids]
+        order = np.argsort(-counts, kind="stable")[:_TOP_TOKENS]
         return tuple(
             TokenCount(self._text(int(ids[place])), int(counts[place]), float(sums[place] / counts[place]))
             for place in order
@@ -181,16 +218,21 @@ class FactReader:
         at_start = int(positions.size - inside.size)
         if not inside.size:
             return None, at_start
-        ids, counts = np.unique(self._tokens.tokens[inside - 1], return_counts=True)
-        place = int(np.argmax(counts))
-        if at_start > counts[place]:
+        counts = np.bincount(self._tokens.tokens[inside - 1])
+        token = int(np.argmax(counts))
+        if at_start > counts[token]:
             return None, at_start
-        return self._text(int(ids[place])), int(counts[place])
+        return self._text(token), int(counts[token])
 
     def _text(self, token: int) -> str:
         if token not in self._texts:
             self._texts[token] = self._tokens.token_texts([token])[0]
         return self._texts[token]
+
+
+def _tokens_at_places(lengths: np.ndarray, places: int) -> np.ndarray:
+    """Return how many tokens of contexts of the given lengths stand at each of so many places, int64 [places]."""
+    return np.bincount(lengths, minlength=places + 1)[::-1].cumsum()[::-1][1:]
 
 
 def _edges(values: np.ndarray) -> tuple[float, ...]:

@@ -102,6 +102,8 @@ def _check_execution(execution: ExecutionConfig) -> None:
     least = {"collect_batch_tokens": 1}
     if execution.unit_concurrency is not None:
         least["unit_concurrency"] = 1
+    if execution.record_processes is not None:
+        least["record_processes"] = 1
     _at_least(vars(execution), least, "execution")
     if not 0 <= execution.max_failed_share <= 1:
         raise ConfigError(f"must be from 0 to 1, and is {execution.max_failed_share:g}", where="execution")

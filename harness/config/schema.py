@@ -203,13 +203,15 @@ class ExecutionConfig:
     ``overlap`` lets features be scored while others are explained; null for wherever the two roles do not share one
     model in this process. ``collect_batch_tokens`` positions go through the subject model at
     once; in bfloat16, rounding depends on it. A unit of which more than the share ``max_failed_share`` of the questions
-    ended in an error is a failed unit, to be done again, and no score.
+    ended in an error is a failed unit, to be done again, and no score. ``record_processes`` processes build feature
+    records; null for one, and for one a processor where thousands of records are wanted.
     """
 
     unit_concurrency: int | None = None
     overlap: bool | None = None
     collect_batch_tokens: int = 8192
     max_failed_share: float = 0.1
+    record_processes: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass

@@ -9,27 +9,28 @@ import numpy as np
 
 from harness.errors import CorpusError
 from harness.examples.checks import check_examples
-from harness.examples.deciles import decile_edges, deciles
-from harness.examples.negatives import draw_silent
+from harness.examples.deciles import Deciles
+from harness.examples.negatives import draw_silent, halves_of
 from harness.examples.record import (
     Example,
     ExampleKind,
     ExampleSet,
     FeatureRecord,
     FeatureStatistics,
+    Sampling,
     SkippedFeature,
 )
 from harness.examples.sample import choose
 from harness.examples.split import explain_documents
-from harness.examples.top_tokens import top_tokens
-from harness.examples.windows import peak_windows, tile_grid, tile_windows
+from harness.examples.top_tokens import TextTable, top_tokens
+from harness.examples.windows import peak_windows, ranges, tile_grid, tile_windows
 from harness.identity import fingerprint, plain
 from harness.seeding import generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.activations.protocol import ActivationReader, FeatureActivations, TokenReader
+    from harness.activations.protocol import ActivationReader, ContextSample, FeatureActivations, TokenReader
     from harness.config.schema import ExamplesConfig
     from harness.examples.windows import FeatureWindows
 
@@ -42,7 +43,7 @@ _HALVES = ("explain", "score")
 
 
 class RecordBuilder:
-    """Builds the feature records of one subject. What does not depend on the feature is computed once.
+    """Builds the feature records of one subject. What does not depend on the feature is computed once, at the start.
 
     Args:
         subject: The subject's name; draws depend on it.
@@ -62,7 +63,6 @@ class RecordBuilder:
         check_examples(config)
         self._subject, self._tokens, self._activations = subject, tokens, activations
         self._config, self._seed = config, seed
-        self._strings: dict[int, str] = {}
         self._grid = tile_grid(tokens, config.window_tokens)
         if not self._grid.starts.size:
             longest = int(np.diff(tokens.context_starts).max(initial=0))
@@ -71,6 +71,10 @@ class RecordBuilder:
                 f" examples.window_tokens is {config.window_tokens}",
                 hint="use a longer corpus or shorter windows",
             )
+        self._explain = explain_documents(tokens, seed, config.explain_share)
+        self._halves = halves_of(self._explain[self._grid.documents])
+        self._texts = TextTable(tokens)
+        self._quiet = (0.0,) * config.window_tokens
 
     @cached_property
     def protocol(self) -> str:
@@ -87,10 +91,6 @@ class RecordBuilder:
         """Return how many corpus tokens are in no full window of the grid."""
         return self._grid.leftover_tokens
 
-    @cached_property
-    def _explain(self) -> np.ndarray:
-        return explain_documents(self._tokens, self._seed, self._config.explain_share)
-
     def build(self, feature: int) -> FeatureRecord | SkippedFeature:
         """Return the record of ``feature``, or why it has none.
 
@@ -102,39 +102,55 @@ class RecordBuilder:
             return self._skip(feature, "dead", f"it never fires on {self._activations.n_tokens} tokens")
         windows = self._windows(activations)
         in_explain = self._explain[windows.documents]
-        levels = deciles(windows.strengths)
-        if (problem := self._too_few(windows, in_explain)) is not None:
+        drawable = self._drawable(activations.sample, windows)
+        if (problem := self._too_few(in_explain, drawable)) is not None:
             return self._skip(feature, *problem)
+        known = None if activations.sample is None else self._grid.windows_in(activations.sample.uniform)
+        whole, levels = _deciles(windows.strengths, drawable)
         sets: list[ExampleSet] = []
         for name, mine in zip(_HALVES, (in_explain, ~in_explain), strict=True):
-            chosen = self._choose(feature, name, np.flatnonzero(mine), windows.strengths, levels)
-            silent, found = self._silent(feature, name, windows)
+            chosen = self._choose(feature, name, mine, windows.strengths, levels, drawable)
+            silent, found = self._silent(feature, name, windows.touched, known)
             if self._wanted(name)[1] and not found:
                 detail = f"it fires in every window of the {name} half, so there is none that does not activate it"
                 return self._skip(feature, "no_silent_windows", detail)
             sets.append(
                 ExampleSet(
-                    activating=self._examples(windows.starts[chosen], activations, levels[chosen].tolist()),
-                    non_activating=self._examples(silent, activations),
+                    activating=self._activating(windows, chosen, activations, levels[chosen].tolist()),
+                    non_activating=self._non_activating(silent),
                 )
             )
-        statistics = self._statistics(activations, windows, in_explain)
+        told = in_explain if drawable is None else in_explain & drawable
+        statistics = self._statistics(activations, windows, told, whole.edges)
         return FeatureRecord(self._subject, feature, statistics, sets[0], sets[1], self.protocol)
 
     def _windows(self, activations: FeatureActivations) -> FeatureWindows:
         if self._config.align == "peak":
             return peak_windows(self._grid, self._tokens, activations, self._config.peak_offset)
-        return tile_windows(self._grid, self._tokens, activations)
+        return tile_windows(self._grid, activations)
 
-    def _too_few(self, windows: FeatureWindows, in_explain: np.ndarray) -> tuple[str, str] | None:
-        total, least = windows.starts.size, self._config.min_activating_windows
+    def _drawable(self, sample: ContextSample | None, windows: FeatureWindows) -> np.ndarray | None:
+        """Return which windows stand for the corpus, bool [n]: those in uniform contexts; None for all of them."""
+        if sample is None:
+            return None
+        kept = np.zeros(self._grid.first.size - 1, dtype=np.bool_)
+        kept[sample.uniform] = True
+        drawable: np.ndarray = kept[self._grid.contexts.of(windows.starts)]
+        return drawable
+
+    def _too_few(self, in_explain: np.ndarray, drawable: np.ndarray | None) -> tuple[str, str] | None:
+        total, least = in_explain.size, self._config.min_activating_windows
         if total < least:
             return "too_few_windows", f"it fires in {total} windows, and {least} are asked for"
-        explain = int(in_explain.sum())
-        for name, number in zip(_HALVES, (explain, total - explain), strict=True):
+        # Only windows that may be drawn are sure to give every strategy its examples.
+        usable = in_explain if drawable is None else in_explain[drawable]
+        explain = int(np.count_nonzero(usable))
+        for name, number in zip(_HALVES, (explain, usable.size - explain), strict=True):
             if number < self._config.min_half_windows:
                 asked = self._config.min_half_windows
-                detail = f"it fires in {number} windows of the {name} half (of {total}), and {asked} are asked for"
+                detail = (
+                    f"it fires in {number} windows of the {name} half (of {usable.size}), and {asked} are asked for"
+                )
                 return f"too_few_{name}_windows", detail
         return None
 
@@ -145,57 +161,98 @@ class RecordBuilder:
         return config.score_activating, config.score_non_activating
 
     def _choose(
-        self, feature: int, half: str, pool: np.ndarray, strengths: np.ndarray, levels: np.ndarray
+        self,
+        feature: int,
+        half: str,
+        mine: np.ndarray,
+        strengths: np.ndarray,
+        levels: np.ndarray,
+        drawable: np.ndarray | None,
     ) -> np.ndarray:
+        """Return the numbers of the windows that become examples of a half; ``mine`` are those that are in it."""
         strategy = self._config.explain_strategy if half == "explain" else self._config.score_strategy
         draws = generator(self._seed, "examples", self._subject, feature, half, "activating")
-        count = self._wanted(half)[0]
-        chosen = choose(strategy, strengths[pool], levels[pool], count, draws, mix_top=self._config.mix_top)
-        windows: np.ndarray = pool[chosen]
+        pool = np.flatnonzero(mine)
+        windows: np.ndarray = pool[
+            choose(
+                strategy,
+                strengths[pool],
+                levels[pool],
+                self._wanted(half)[0],
+                draws,
+                mix_top=self._config.mix_top,
+                drawable=None if drawable is None else np.flatnonzero(drawable[pool]),
+            )
+        ]
         return windows
 
-    def _silent(self, feature: int, half: str, windows: FeatureWindows) -> tuple[np.ndarray, int]:
-        in_half = self._explain[self._grid.documents] == (half == "explain")
+    def _silent(self, feature: int, half: str, touched: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, int]:
+        """Return drawn silent windows of a half, and how many silent ones there are."""
         draws = generator(self._seed, "examples", self._subject, feature, half, "silent")
-        return draw_silent(self._grid, windows, in_half, self._wanted(half)[1], draws)
+        return draw_silent(self._halves[half], touched, self._wanted(half)[1], draws, known=known)
+
+    def _activating(
+        self, windows: FeatureWindows, chosen: np.ndarray, activations: FeatureActivations, levels: list[int]
+    ) -> tuple[Example, ...]:
+        """Return the chosen windows as examples; ``levels`` are their deciles."""
+        starts, low, high = windows.starts[chosen], windows.low[chosen], windows.high[chosen]
+        inside = ranges(low, high)
+        rows = np.repeat(np.arange(starts.size), high - low)
+        places = activations.positions[inside] - starts[rows]
+        values = [list(self._quiet) for _ in levels]
+        for row, place, value in zip(rows.tolist(), places.tolist(), activations.values[inside].tolist(), strict=True):
+            values[row][place] = value
+        shown = [tuple(row) for row in values]
+        return self._examples(starts, windows.documents[chosen], ExampleKind.ACTIVATING, shown, levels)
+
+    def _non_activating(self, silent: np.ndarray) -> tuple[Example, ...]:
+        """Return windows of the grid as examples that do not activate the feature."""
+        starts, documents = self._grid.starts[silent], self._grid.documents[silent]
+        quiet = [self._quiet] * silent.size
+        return self._examples(starts, documents, ExampleKind.RANDOM, quiet, [None] * silent.size)
 
     def _examples(
-        self, starts: np.ndarray, activations: FeatureActivations, levels: Sequence[int] | None = None
+        self,
+        starts: np.ndarray,
+        documents: np.ndarray,
+        kind: ExampleKind,
+        values: Sequence[tuple[float, ...]],
+        levels: Sequence[int | None],
     ) -> tuple[Example, ...]:
-        """Return the windows at ``starts`` as examples: activating ones of ``levels``, or random silent ones."""
-        marks: Sequence[int | None] = [None] * starts.size if levels is None else levels
+        ids = self._tokens.tokens[starts[:, None] + np.arange(self._config.window_tokens)].tolist()
         return tuple(
-            self._example(start, activations, level) for start, level in zip(starts.tolist(), marks, strict=True)
-        )
-
-    def _example(self, start: int, activations: FeatureActivations, level: int | None) -> Example:
-        width = self._config.window_tokens
-        low, high = np.searchsorted(activations.positions, (start, start + width))
-        values = np.zeros(width, dtype=np.float32)
-        values[activations.positions[low:high] - start] = activations.values[low:high]
-        ids = self._tokens.tokens[start : start + width].tolist()
-        context = int(np.searchsorted(self._tokens.context_starts, start, side="right")) - 1
-        return Example(
-            document=int(self._tokens.context_documents[context]),
-            start=start,
-            tokens=self._tokens.token_texts(ids),
-            token_ids=tuple(ids),
-            activations=tuple(values.tolist()),
-            kind=ExampleKind.RANDOM if level is None else ExampleKind.ACTIVATING,
-            decile=level,
+            Example(document, start, self._tokens.token_texts(row), tuple(row), activations, kind, level)
+            for document, start, row, activations, level in zip(
+                documents.tolist(), starts.tolist(), ids, values, levels, strict=True
+            )
         )
 
     def _statistics(
-        self, activations: FeatureActivations, windows: FeatureWindows, in_explain: np.ndarray
+        self, activations: FeatureActivations, windows: FeatureWindows, told: np.ndarray, edges: tuple[float, ...]
     ) -> FeatureStatistics:
+        """Return the statistics; ``told`` are the windows whose tokens an explainer may be told of, bool [n]."""
+        sample = activations.sample
+        numbers = ranges(windows.low[told], windows.high[told])
         return FeatureStatistics(
             n_tokens=self._activations.n_tokens,
-            n_active_tokens=int(activations.positions.size),
+            n_active_tokens=int(activations.positions.size) if sample is None else sample.n_active,
             n_activating_windows=int(windows.starts.size),
-            max_activation=float(activations.values.max()),
-            decile_edges=decile_edges(windows.strengths),
-            top_tokens=top_tokens(self._tokens, activations, windows, in_explain, self._strings),
+            max_activation=float(activations.values.max()) if sample is None else sample.max,
+            decile_edges=edges,
+            top_tokens=top_tokens(self._tokens, activations, numbers, self._texts),
+            sampling=None if sample is None else Sampling(sample.rate, sample.uniform.size, sample.strongest.size),
         )
 
     def _skip(self, feature: int, reason: str, detail: str) -> SkippedFeature:
         return SkippedFeature(self._subject, feature, reason, detail)
+
+
+def _deciles(strengths: np.ndarray, drawable: np.ndarray | None) -> tuple[Deciles, np.ndarray]:
+    """Return the deciles of the windows that stand for the corpus, and the decile of every window, int8 [n]."""
+    if drawable is None:
+        whole = Deciles(strengths)
+        return whole, whole.levels()
+    whole = Deciles(strengths[drawable])
+    levels = whole.of(strengths)
+    levels[drawable] = whole.levels()
+    return whole, levels

@@ -14,6 +14,7 @@ __all__ = [
     "ExplainRecord",
     "FeatureRecord",
     "FeatureStatistics",
+    "Sampling",
     "ScoreRecord",
     "SkippedFeature",
 ]
@@ -85,6 +86,29 @@ class ExampleSet:
         return frozenset(example.document for example in (*self.activating, *self.non_activating))
 
 
+SAMPLED_CONTEXTS = (
+    "All activations in a uniform sample of contexts and in those with the feature's largest values;"
+    " deciles, drawn examples, silent windows and top tokens are of the uniform contexts."
+)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a record was made of a feature that fires too often for all of its activations to be kept.
+
+    Attributes:
+        rate: Expected share of the corpus's contexts that is in the uniform sample.
+        uniform_contexts: Contexts in the uniform sample.
+        strongest_contexts: Contexts kept because they hold the feature's largest values; some may be in both.
+        scheme: What was kept, and what follows for the record, in a sentence.
+    """
+
+    rate: float
+    uniform_contexts: int
+    strongest_contexts: int
+    scheme: str = SAMPLED_CONTEXTS
+
+
 @dataclass(frozen=True)
 class FeatureStatistics:
     """Facts of one feature over the whole corpus.
@@ -92,11 +116,14 @@ class FeatureStatistics:
     Attributes:
         n_tokens: Corpus tokens looked at.
         n_active_tokens: Tokens on which the feature fires.
-        n_activating_windows: Windows in which it fires at least once, both halves together.
+        n_activating_windows: Windows in which it fires at least once, both halves together; of a feature of which
+            contexts are sampled, those in the contexts that are kept.
         max_activation: Its largest value anywhere.
         decile_edges: The nine window-maximum values between the deciles, ascending; empty if there are too few windows.
         top_logit_tokens: Tokens its write direction promotes most by the direct path, if it was asked for.
         top_tokens: Tokens on which it fires most, with the mean activation, from the explain half only.
+        sampling: What part of the corpus is known of the feature; None for all of it. The numbers of tokens and the
+            largest value are exact all the same.
     """
 
     n_tokens: int
@@ -106,6 +133,7 @@ class FeatureStatistics:
     decile_edges: tuple[float, ...] = ()
     top_logit_tokens: tuple[str, ...] = ()
     top_tokens: tuple[tuple[str, float], ...] = ()
+    sampling: Sampling | None = None
 
     @property
     def density(self) -> float:

@@ -24,8 +24,12 @@ def choose(
     generator: np.random.Generator,
     *,
     mix_top: float,
+    drawable: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the numbers of the chosen windows, strongest first, none twice; all of them if there are too few.
+
+    Where contexts are sampled, the strongest windows are known whatever contexts they are in, but draws may only come
+    from windows that were not chosen for their strength.
 
     Args:
         strategy: ``top``: the strongest. ``random``: uniformly. ``quantiles``: equal numbers from each decile (a decile
@@ -37,16 +41,19 @@ def choose(
         count: How many are wanted.
         generator: Where the draws come from.
         mix_top: The share of ``mix``.
+        drawable: The numbers of the windows that may be drawn, ascending; None for all of them. The strongest ones of
+            ``top`` and ``mix`` are taken, not drawn.
 
     Raises:
         UnknownNameError: If there is no such strategy.
     """
+    pool = np.arange(strengths.size) if drawable is None else drawable
     strategies: dict[str, Callable[[], np.ndarray]] = {
         "top": lambda: strongest_first(strengths)[:count],
-        "random": lambda: generator.permutation(strengths.size)[:count],
-        "quantiles": lambda: _quantiles(np.arange(strengths.size), deciles, count, generator),
-        "mix": lambda: _mix(strengths, deciles, count, generator, mix_top),
-        "importance": lambda: _importance(strengths, count, generator),
+        "random": lambda: pool[generator.permutation(pool.size)[:count]],
+        "quantiles": lambda: _quantiles(pool, deciles, count, generator),
+        "mix": lambda: _mix(strengths, deciles, count, generator, mix_top, pool),
+        "importance": lambda: pool[_importance(strengths[pool], count, generator)],
     }
     if strategy not in strategies:
         raise UnknownNameError("sampling strategy", strategy, STRATEGIES, where="examples")
@@ -74,20 +81,27 @@ def share_out(available: np.ndarray, count: int) -> np.ndarray:
 
 def _quantiles(pool: np.ndarray, deciles: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     levels = deciles[pool]
-    wanted = share_out(np.bincount(levels, minlength=DECILES + 1)[1:], count)
+    available = np.bincount(levels, minlength=DECILES + 1)[1:]
+    wanted = share_out(available, count)
+    by_level = pool[np.argsort(levels, kind="stable")]
     # Each decile is shuffled by itself, so that what one gives does not depend on how many another gives.
     drawn = [
-        generator.permutation(pool[levels == level])[:number]
-        for level, number in zip(range(1, DECILES + 1), wanted.tolist(), strict=True)
+        generator.permutation(members)[:number]
+        for members, number in zip(np.split(by_level, np.cumsum(available)[:-1]), wanted.tolist(), strict=True)
     ]
     return np.concatenate(drawn)
 
 
 def _mix(
-    strengths: np.ndarray, deciles: np.ndarray, count: int, generator: np.random.Generator, mix_top: float
+    strengths: np.ndarray,
+    deciles: np.ndarray,
+    count: int,
+    generator: np.random.Generator,
+    mix_top: float,
+    pool: np.ndarray,
 ) -> np.ndarray:
     strongest = strongest_first(strengths)[: round(count * mix_top)]
-    rest = np.setdiff1d(np.arange(strengths.size), strongest)
+    rest = pool[np.isin(pool, strongest, assume_unique=True, invert=True)]
     return np.concatenate([strongest, _quantiles(rest, deciles, count - strongest.size, generator)])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from harness.errors import ConfigError, ExampleError, FeatureSourceError, UnknownNameError
+from harness.examples.ahead import InTurn
 from harness.examples.record import FeatureRecord, SkippedFeature
 from harness.examples.where import Condition
 from harness.seeding import generator
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
     from harness.activations.facts import FeatureFacts
     from harness.config.schema import FeaturesConfig
+    from harness.examples.ahead import BuildAhead, Result
 
-__all__ = ["SELECTIONS", "Candidates", "NoUsableFeatureError", "candidates", "select_features"]
+__all__ = ["SELECTIONS", "Candidates", "NoUsableFeatureError", "candidates", "judging", "select_features"]
 
 SELECTIONS = ("all", "file", "list", "range", "sample")
 
@@ -58,6 +60,7 @@ def select_features(
     *,
     counts: np.ndarray | None = None,
     facts: Callable[[int], FeatureFacts] | None = None,
+    building: Callable[[Callable[[int], Result]], InTurn | BuildAhead] = InTurn,
 ) -> tuple[list[FeatureRecord], list[SkippedFeature]]:
     """Return the records of the features to use, and the features that were looked at and passed over.
 
@@ -72,6 +75,8 @@ def select_features(
         subject: The subject's name, for messages.
         counts: How often each feature fires, [n_features]; needed for strata.
         facts: Returns the facts of a feature; needed for ``where``.
+        building: How records are built, given what builds one: each when its turn comes, or ahead on other processors.
+            The result is the same.
 
     Raises:
         ValueError: If ``counts`` or ``facts`` is needed and not given.
@@ -80,13 +85,13 @@ def select_features(
         FeatureSourceError: If a feature does not exist; the message gives the valid ones.
     """
     looked_at, wanted = candidates(config, n_features, subject, counts)
-    condition = None if config.where is None else Condition(config.where)
+    build = building(judging(config, builder, subject, facts))
     records: list[FeatureRecord] = []
     skipped: list[SkippedFeature] = []
     for feature in looked_at:
         if len(records) == wanted:
             break
-        result = _unfit(condition, feature, subject, facts) or builder.build(feature)
+        result = build.result(feature, looked_at.upcoming(min(build.ahead, wanted - len(records) - 1)))
         if isinstance(result, FeatureRecord):
             records.append(result)
             looked_at.used()
@@ -95,6 +100,21 @@ def select_features(
     if not records:
         raise NoUsableFeatureError(skipped, subject)
     return records, skipped
+
+
+def judging(
+    config: FeaturesConfig, builder: Builder, subject: str, facts: Callable[[int], FeatureFacts] | None = None
+) -> Callable[[int], Result]:
+    """Return what gives the record of a feature, or why it has none: the condition of the selection, then the builder.
+
+    Args:
+        config: The selection.
+        builder: Builds records.
+        subject: The subject's name.
+        facts: Returns the facts of a feature; needed for ``where``.
+    """
+    condition = None if config.where is None else Condition(config.where)
+    return lambda feature: _unfit(condition, feature, subject, facts) or builder.build(feature)
 
 
 def _unfit(
@@ -151,20 +171,36 @@ class Candidates:
     """
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
-        self._groups = [iter(group) for group in groups]
+        self._groups = groups
+        self._next = [0] * len(groups)
         self._used = [0] * len(groups)
         self._last = 0
 
     def __iter__(self) -> Iterator[int]:
         """Yield the next feature; of groups of which equally many were used, the first one's."""
-        left = set(range(len(self._groups)))
-        while left:
-            self._last = min(left, key=lambda group: (self._used[group], group))
-            feature = next(self._groups[self._last], None)
-            if feature is None:
-                left.remove(self._last)
-            else:
-                yield feature
+        while (group := self._turn(self._next, self._used)) is not None:
+            self._last = group
+            self._next[group] += 1
+            yield self._groups[group][self._next[group] - 1]
+
+    def upcoming(self, count: int) -> list[int]:
+        """Return up to ``count`` features that come next, if those up to there are all used."""
+        if len(self._groups) == 1:
+            return list(self._groups[0][self._next[0] : self._next[0] + max(0, count)])
+        places, used = list(self._next), list(self._used)
+        if count > 0:
+            used[self._last] += 1  # the one that came last, too
+        found: list[int] = []
+        while len(found) < count and (group := self._turn(places, used)) is not None:
+            found.append(self._groups[group][places[group]])
+            places[group] += 1
+            used[group] += 1
+        return found
+
+    def _turn(self, places: Sequence[int], used: Sequence[int]) -> int | None:
+        """Return the group whose turn it is, of those of which something is left."""
+        left = [group for group, members in enumerate(self._groups) if places[group] < len(members)]
+        return min(left, key=lambda group: (used[group], group), default=None)
 
     def used(self) -> None:
         """Note that the feature that came last is one of those wanted."""

@@ -8,23 +8,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from harness.activations.protocol import FeatureActivations, TokenReader
-    from harness.examples.windows import FeatureWindows
 
-__all__ = ["top_tokens"]
+__all__ = ["TextTable", "top_tokens"]
 
 _SHOWN = 10
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
+_BLOCK = 1 << 20
+_NO_TEXT = -1
+
+
+class TextTable:
+    """The texts of the token ids of a corpus: which ids have one of their own, and which have the same.
+
+    Args:
+        tokens: The corpus.
+    """
+
+    def __init__(self, tokens: TokenReader) -> None:
+        ids = _ids_in(tokens.tokens)
+        self._texts: list[str] = []
+        self._numbers = np.full(int(ids[-1]) + 1 if ids.size else 0, _NO_TEXT, dtype=np.int64)
+        numbers: dict[str, int] = {}
+        for token in ids.tolist():
+            text = tokens.token_texts([token])[0]
+            # Tokens that are only a part of a character have no text of their own.
+            if text and _BROKEN not in text:
+                self._numbers[token] = numbers.setdefault(text, len(numbers))
+        self._texts = list(numbers)
+        self.distinct = len(numbers) == int(np.count_nonzero(self._numbers != _NO_TEXT))
+
+    def numbers(self, ids: np.ndarray) -> np.ndarray:
+        """Return the number of the text of each id, below 0 where it has none, int64 [n]."""
+        found: np.ndarray = self._numbers[ids]
+        return found
+
+    def text(self, number: int) -> str:
+        """Return a text by its number."""
+        return self._texts[number]
 
 
 def top_tokens(
-    tokens: TokenReader,
-    activations: FeatureActivations,
-    windows: FeatureWindows,
-    mine: np.ndarray,
-    strings: dict[int, str],
+    tokens: TokenReader, activations: FeatureActivations, numbers: np.ndarray, table: TextTable
 ) -> tuple[tuple[str, float], ...]:
     """Return up to ten token texts with the feature's mean activation where it fires on them, largest mean first.
 
@@ -34,31 +59,63 @@ def top_tokens(
     Args:
         tokens: The corpus.
         activations: The feature's activations.
-        windows: Its windows.
-        mine: Which of them to look at, bool [n].
-        strings: The text of each token id met so far; added to.
+        numbers: Which of them to look at, ascending.
+        table: The texts of the corpus's tokens.
     """
-    sums: dict[str, tuple[float, int]] = {}
-    for token, total, count in _by_id(tokens, activations, windows.low[mine], windows.high[mine]):
-        if token not in strings:
-            strings[token] = tokens.token_texts([token])[0]
-        text = strings[token]
-        if text and _BROKEN not in text:
-            before = sums.get(text, (0.0, 0))
-            sums[text] = before[0] + total, before[1] + count
-    means = [(count < 2, -total / count, -count, text) for text, (total, count) in sums.items()]  # noqa: PLR2004 -- once
-    return tuple((text, -mean) for _, mean, _, text in nsmallest(_SHOWN, means))
+    texts, totals, counts = _by_text(tokens, activations, numbers, table)
+    means = totals / counts
+    shown: list[tuple[str, float]] = []
+    for pool in (np.flatnonzero(counts > 1), np.flatnonzero(counts == 1)):
+        pool = _strongest(pool, means, _SHOWN - len(shown))  # noqa: PLW2901 -- what may still be shown of it
+        keys = [(-float(means[at]), -int(counts[at]), table.text(int(texts[at]))) for at in pool.tolist()]
+        shown += [(text, -mean) for mean, _, text in nsmallest(_SHOWN - len(shown), keys)]
+    return tuple(shown)
 
 
-def _by_id(
-    tokens: TokenReader, activations: FeatureActivations, low: np.ndarray, high: np.ndarray
-) -> Iterator[tuple[int, float, int]]:
-    """Yield each token id the feature fires on within the windows, its summed activation and how often it fires."""
-    lengths = high - low
-    number = np.repeat(low - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-    number = number[activations.values[number] > 0]
-    ids = tokens.tokens[activations.positions[number]].astype(np.int64)
-    counts = np.bincount(ids)
-    totals = np.bincount(ids, weights=activations.values[number].astype(np.float64))
-    met = np.flatnonzero(counts)
-    yield from zip(met.tolist(), totals[met].tolist(), counts[met].tolist(), strict=True)
+def _strongest(pool: np.ndarray, means: np.ndarray, count: int) -> np.ndarray:
+    """Return those of ``pool`` that may be among the ``count`` of the largest means: more of them if there are ties."""
+    if pool.size <= count or not count:
+        return pool[: pool.size if count else 0]
+    found = means[pool]
+    least = np.partition(found, pool.size - count)[pool.size - count]
+    kept: np.ndarray = pool[found >= least]
+    return kept
+
+
+def _by_text(
+    tokens: TokenReader, activations: FeatureActivations, numbers: np.ndarray, table: TextTable
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the numbers of the texts the feature fires on, its summed activation there and how often it fires."""
+    values = activations.values[numbers]
+    fires = values > 0
+    if not fires.all():
+        numbers, values = numbers[fires], values[fires]
+    ids, totals, counts = _sums(tokens.tokens[activations.positions[numbers]], values.astype(np.float64))
+    texts = table.numbers(ids)
+    shown = texts >= 0
+    texts, totals, counts = texts[shown], totals[shown], counts[shown]
+    if table.distinct:
+        return texts, totals, counts
+    return _sums(texts, totals, counts)
+
+
+def _sums(
+    numbers: np.ndarray, totals: np.ndarray, counts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each number that is met, and the sums of the totals and counts that stand beside it, in their order."""
+    counted = np.bincount(numbers, weights=counts)
+    summed = np.bincount(numbers, weights=totals)
+    met = np.flatnonzero(counted)
+    return met, summed[met], counted[met].astype(np.int64)
+
+
+def _ids_in(tokens: np.ndarray) -> np.ndarray:
+    """Return the token ids that are in the corpus, ascending, int64."""
+    met = np.zeros(0, dtype=np.bool_)
+    for begin in range(0, tokens.size, _BLOCK):
+        block = tokens[begin : begin + _BLOCK]
+        more = int(block.max()) + 1 - met.size
+        if more > 0:
+            met = np.concatenate([met, np.zeros(more, dtype=np.bool_)])
+        met[block] = True
+    return np.flatnonzero(met)

@@ -1,4 +1,7 @@
-"""Cutting contexts into windows and finding those in which a feature fires. Everything is vectorised."""
+"""Cutting contexts into windows and finding those in which a feature fires.
+
+Everything is vectorised, and what is done for a feature is of the order of its activations, never of the corpus.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.examples.deciles import strongest_first
+from harness.activations.contexts import ContextIndex
+from harness.examples.deciles import ranks
 
 if TYPE_CHECKING:
     from harness.activations.protocol import FeatureActivations, TokenReader
 
-__all__ = ["FeatureWindows", "Grid", "peak_windows", "tile_grid", "tile_windows"]
+__all__ = ["FeatureWindows", "Grid", "peak_windows", "ranges", "tile_grid", "tile_windows"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Grid:
         starts: First position of each window, int64 [n], ascending.
         documents: Document of each window, int64 [n].
         first: Number of each context's first window, and one past the last: int64 [n_contexts + 1].
+        shifts: What to add to a context's positions so that ``width`` divides them into window numbers, int64
+            [n_contexts].
+        ends: Position at which each context's last full window ends, int64 [n_contexts].
+        contexts: Finds the context of a position.
         leftover_tokens: Tokens at the ends of contexts that fill no window.
     """
 
@@ -31,7 +39,27 @@ class Grid:
     starts: np.ndarray
     documents: np.ndarray
     first: np.ndarray
+    shifts: np.ndarray
+    ends: np.ndarray
+    contexts: ContextIndex
     leftover_tokens: int
+
+    def windows_of(self, positions: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the window of each of the positions that are in one, and the numbers of those; None for all of them.
+
+        Args:
+            positions: Positions in the corpus, int64 [n].
+            contexts: Their contexts, int64 [n].
+        """
+        inside: np.ndarray | None = None
+        if self.leftover_tokens:
+            inside = np.flatnonzero(positions < self.ends[contexts])
+            positions, contexts = positions[inside], contexts[inside]
+        return (positions + self.shifts[contexts]) // self.width, inside
+
+    def windows_in(self, contexts: np.ndarray) -> np.ndarray:
+        """Return the numbers of all windows of some ascending contexts, ascending."""
+        return ranges(self.first[contexts], self.first[contexts + 1])
 
 
 @dataclass(frozen=True)
@@ -44,7 +72,8 @@ class FeatureWindows:
         strengths: Its largest activation, float32 [n], all above 0.
         low: Number of its first kept activation, int64 [n].
         high: One past the number of its last one, int64 [n].
-        silent: Which windows of the grid hold no kept activation and overlap no activating window, bool [grid].
+        touched: The windows of the grid that hold a kept activation or overlap an activating window, ascending, int64.
+            The others are silent (of a feature of which contexts are sampled: the others in kept contexts).
     """
 
     starts: np.ndarray
@@ -52,55 +81,66 @@ class FeatureWindows:
     strengths: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    silent: np.ndarray
+    touched: np.ndarray
 
 
 def tile_grid(tokens: TokenReader, width: int) -> Grid:
     """Return the grid of windows of ``width`` tokens; it has none if every context is shorter."""
-    lengths = np.diff(tokens.context_starts)
+    index = ContextIndex(tokens.context_starts)
+    lengths = np.diff(index.starts)
     per_context = lengths // width
     first = np.concatenate([[0], np.cumsum(per_context)]).astype(np.int64)
     context = np.repeat(np.arange(lengths.size), per_context)
     within = np.arange(first[-1]) - first[context]
     return Grid(
         width=width,
-        starts=tokens.context_starts[context] + within * width,
-        documents=tokens.context_documents[context],
+        starts=index.starts[context] + within * width,
+        documents=np.asarray(tokens.context_documents)[context],
         first=first,
+        shifts=first[:-1] * width - index.starts[:-1],
+        ends=index.starts[:-1] + per_context * width,
+        contexts=index,
         leftover_tokens=int(np.sum(lengths - per_context * width)),
     )
 
 
-def tile_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivations) -> FeatureWindows:
-    """Return the windows of the grid in which the feature fires, and the silent ones."""
-    windows, inside = _grid_windows(grid, tokens, activations.positions)
+def tile_windows(grid: Grid, activations: FeatureActivations) -> FeatureWindows:
+    """Return the windows of the grid in which the feature fires, and those it touches."""
+    positions, values = activations.positions, activations.values
+    windows, inside = grid.windows_of(positions, grid.contexts.of(positions))
+    if inside is not None:
+        values = values[inside]
     first = _first_of_each(windows)
-    counts = np.diff(np.append(first, windows.size))
-    touched, low = windows[first], inside[first]
-    strengths = np.maximum.reduceat(activations.values[inside], first) if first.size else activations.values[:0]
-    silent = np.ones(grid.starts.size, dtype=np.bool_)
-    silent[touched] = False
+    # The activations of a window have adjacent numbers, those in no window are between them.
+    low = first if inside is None else inside[first]
+    high = low + np.diff(first, append=windows.size)
+    touched = windows[first]
+    strengths = np.maximum.reduceat(values, first) if first.size else values[:0]
     # A source may keep negative values; a window with nothing above 0 is neither activating nor silent.
     fires = strengths > 0
+    activating = touched
+    if not fires.all():
+        activating, strengths, low, high = touched[fires], strengths[fires], low[fires], high[fires]
     return FeatureWindows(
-        starts=grid.starts[touched[fires]],
-        documents=grid.documents[touched[fires]],
-        strengths=strengths[fires],
-        low=low[fires],
-        high=(low + counts)[fires],
-        silent=silent,
+        starts=grid.starts[activating],
+        documents=grid.documents[activating],
+        strengths=strengths,
+        low=low,
+        high=high,
+        touched=touched,
     )
 
 
 def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivations, offset: int) -> FeatureWindows:
-    """Return windows placed around the feature's peaks, and the silent windows of the grid.
+    """Return windows placed around the feature's peaks, and the windows of the grid that it or they touch.
 
     Each activation asks for the window that has it at ``offset``, moved inwards where that would leave the context. Of
     windows that overlap the strongest stays (ties: the first), strongest first, so none overlap in the end.
     """
     width = grid.width
-    context = _contexts(tokens, activations.positions)
-    begin, end = tokens.context_starts[context], tokens.context_starts[context + 1]
+    context = grid.contexts.of(activations.positions)
+    held = grid.windows_of(activations.positions, context)[0]
+    begin, end = grid.contexts.starts[context], grid.contexts.starts[context + 1]
     usable = (activations.values > 0) & (end - begin >= width)
     begin, end, context = begin[usable], end[usable], context[usable]
     wished = np.clip(activations.positions[usable] - offset, begin, end - width)
@@ -108,37 +148,42 @@ def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivation
     first = _first_of_each(wished)
     peaks = np.maximum.reduceat(activations.values[usable], first) if first.size else activations.values[:0]
     kept = first[_without_overlap(wished[first], peaks, width)]
-    starts = wished[kept]
+    starts, context = wished[kept], context[kept]
+    # An activating window covers at most two windows of the grid: those its first and its last token are in.
+    covered = np.stack([starts, starts + width - 1], axis=1).reshape(-1)
+    overlapped = grid.windows_of(covered, np.repeat(context, 2))[0]
     low = np.searchsorted(activations.positions, starts)
     high = np.searchsorted(activations.positions, starts + width)
     return FeatureWindows(
         starts=starts,
-        documents=tokens.context_documents[context[kept]],
+        documents=np.asarray(tokens.context_documents)[context],
         # Not the peak's own value: a stronger activation whose window had to go may lie in this one.
         strengths=_range_maxima(activations.values, low, high),
         low=low,
         high=high,
-        silent=_silent(grid, tokens, activations.positions, starts),
+        touched=_union(held, overlapped),
     )
 
 
-def _contexts(tokens: TokenReader, positions: np.ndarray) -> np.ndarray:
-    """Return the context of each of the ascending ``positions``."""
-    edges = np.searchsorted(positions, tokens.context_starts)
-    return np.repeat(np.arange(edges.size - 1), np.diff(edges))
+def ranges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the numbers from each of ``low`` to before each of ``high``, one range after the other, int64."""
+    lengths = high - low
+    ends = np.cumsum(lengths)
+    return np.repeat(low - (ends - lengths), lengths) + np.arange(int(ends[-1]) if ends.size else 0)
 
 
-def _grid_windows(grid: Grid, tokens: TokenReader, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the window of each of the ascending ``positions`` that is in one, and the numbers of those."""
-    context = _contexts(tokens, positions)
-    windows = grid.first[context] + (positions - tokens.context_starts[context]) // grid.width
-    inside = np.flatnonzero(windows < grid.first[context + 1])
-    return windows[inside], inside
+def _union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the values that are in either of two ascending arrays, each once, ascending."""
+    together = np.sort(np.concatenate([part[_first_of_each(part)] for part in (one, other)]))
+    union: np.ndarray = together[_first_of_each(together)]
+    return union
 
 
 def _first_of_each(ascending: np.ndarray) -> np.ndarray:
     """Return the number of the first of each run of equal values."""
-    return np.flatnonzero(np.diff(ascending, prepend=ascending[:1] - 1))
+    begins = np.ones(ascending.size, dtype=np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=begins[1:])
+    return np.flatnonzero(begins)
 
 
 def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> np.ndarray:
@@ -149,8 +194,7 @@ def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> n
     context.
     """
     left = np.arange(starts.size)
-    rank = np.empty_like(left)
-    rank[strongest_first(strengths)[::-1]] = left
+    rank = ranks(strengths)
     # Those that overlap window i are low[i] to high[i]; i is above j's range exactly if j is below i's.
     high = np.searchsorted(starts, starts + width)
     low = np.cumsum(np.bincount(high, minlength=starts.size + 1))[:-1]
@@ -159,10 +203,15 @@ def _without_overlap(starts: np.ndarray, strengths: np.ndarray, width: int) -> n
         wins = _range_maxima(rank, low, high) == rank
         kept.append(left[wins])
         beaten = _running(wins)
-        stays = beaten[high] == beaten[low]
-        moved = _running(stays)
+        stays = np.flatnonzero(beaten[high] == beaten[low])
+        if not stays.size:
+            break
+        low, high = low[stays], high[stays]
+        before = np.zeros(left.size + 1, dtype=np.int64)
+        before[stays + 1] = 1
+        np.cumsum(before, out=before)
         left, rank = left[stays], rank[stays]
-        low, high = moved[low[stays]], moved[high[stays]]
+        low, high = before[low], before[high]
     return np.sort(np.concatenate(kept)) if kept else left
 
 
@@ -172,28 +221,10 @@ def _running(flags: np.ndarray) -> np.ndarray:
 
 
 def _range_maxima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return ``max(values[low:high])`` of each pair; no range is empty.
-
-    By doubling: the maximum of a range is that of the two runs of a power of two that cover it.
-    """
-    maxima = np.empty(low.size, dtype=values.dtype)
+    """Return ``max(values[low:high])`` of each pair; no range is empty, and ``low`` ascends."""
     if not low.size:
-        return maxima
-    levels = np.frexp((high - low).astype(np.float64))[1] - 1
-    table = values
-    for level in range(int(levels.max()) + 1):
-        at = np.flatnonzero(levels == level)
-        maxima[at] = np.maximum(table[low[at]], table[high[at] - (1 << level)])
-        step = 1 << level
-        if table.size > step:
-            table = np.maximum(table[:-step], table[step:])
+        return values[:0]
+    # What lies from the end of one range to the begin of the next is looked at too, and thrown away.
+    bounds = np.stack([low, high], axis=1).reshape(-1)
+    maxima: np.ndarray = np.maximum.reduceat(np.append(values, values[-1]), bounds)[::2]
     return maxima
-
-
-def _silent(grid: Grid, tokens: TokenReader, positions: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    silent = np.ones(grid.starts.size, dtype=np.bool_)
-    silent[_grid_windows(grid, tokens, positions)[0]] = False
-    # An activating window covers at most two windows of the grid: those its first and its last token are in.
-    for covered in (starts, starts + grid.width - 1):
-        silent[_grid_windows(grid, tokens, covered)[0]] = False
-    return silent

@@ -52,7 +52,8 @@ class InvalidRecordError(ResultsError):
 def to_json(record: Any) -> Any:
     """Return a record as JSON types: dataclass fields in their order, free-form objects sorted by key."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {name: to_json(getattr(record, name)) for name in _names(type(record))}
+        values = ((name, getattr(record, name), omitted) for name, omitted in _names(type(record)))
+        return {name: to_json(value) for name, value, omitted in values if not (omitted and value is None)}
     if isinstance(record, dict):
         return {str(key): to_json(record[key]) for key in sorted(record, key=str)}
     if isinstance(record, (list, tuple)):
@@ -122,8 +123,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _names(kind: type) -> tuple[tuple[str, bool], ...]:
+    """Return the name of each field, and whether it is left out where it is None."""
+    return tuple((field.name, "omit" in field.metadata) for field in dataclasses.fields(kind))
 
 
 @cache

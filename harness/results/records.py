@@ -12,6 +12,7 @@ from typing import Any
 from harness.outcome import Outcome
 
 __all__ = [
+    "OMITTED_IF_NONE",
     "SCHEMA_VERSION",
     "ExplanationLine",
     "FeatureLine",
@@ -19,11 +20,15 @@ __all__ = [
     "ItemLine",
     "LeaderboardRow",
     "MarginLine",
+    "SamplingLine",
     "ScoreLine",
     "UsageLine",
 ]
 
 SCHEMA_VERSION = 1
+
+OMITTED_IF_NONE = {"omit": None}
+"""Metadata of a field that came later: a line without it is written as it was before."""
 
 _OUTCOME = {"enum": tuple(outcome.value for outcome in Outcome)}
 
@@ -36,6 +41,18 @@ class UsageLine:
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float | None = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingLine:
+    """What part of the corpus is known of a feature that fires too often for all of its activations to be kept."""
+
+    rate: float
+    """Expected share of the contexts that is in the uniform sample."""
+    uniform_contexts: int
+    strongest_contexts: int
+    """Contexts kept because they hold the feature's largest values; some may be in the uniform sample too."""
+    scheme: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +70,7 @@ class FeatureLine:
     n_activating_windows: int | None = None
     top_tokens: list[str] = field(default_factory=list)
     examples_protocol: str | None = None
+    sampling: SamplingLine | None = field(default=None, metadata=OMITTED_IF_NONE)
     schema_version: int = SCHEMA_VERSION
 
 

@@ -12,17 +12,19 @@ from harness.activations.corpus import open_tokens
 from harness.activations.facts import FactReader
 from harness.config.sizes import size_in_bytes
 from harness.examples.build import RecordBuilder
-from harness.examples.select import NoUsableFeatureError, select_features
+from harness.examples.select import NoUsableFeatureError, candidates, select_features
+from harness.runner.records import RecordTask, building_on, processes_for
 from harness.subjects.logit_weights import top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.activations.corpus import TokenStore
     from harness.activations.store import ActivationStore
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
+    from harness.examples.ahead import Result
     from harness.examples.record import FeatureRecord, SkippedFeature
     from harness.progress import Progress
     from harness.subjects.model import SubjectModel
@@ -86,14 +88,16 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
             records: Sequence[FeatureRecord] = ()
             skipped: Sequence[SkippedFeature]
             try:
-                records, skipped = select_features(
-                    resolved.features,
-                    builder,
-                    store.n_features,
-                    subject.name,
-                    counts=store.counts(),
-                    facts=FactReader(tokens, store).facts,
-                )
+                with building_on(*_processes(resolved, subject, tokens, store, cache)) as building:
+                    records, skipped = select_features(
+                        resolved.features,
+                        builder,
+                        store.n_features,
+                        subject.name,
+                        counts=store.counts(),
+                        facts=FactReader(tokens, store).facts,
+                        building=building,
+                    )
             except NoUsableFeatureError as error:
                 progress.say(str(error))
                 unusable.append(error)
@@ -121,6 +125,25 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
     if len(unusable) == len(prepared):
         raise unusable[0]
     return {name: prepared[name] for name in resolved.subjects}
+
+
+def _processes(
+    resolved: ResolvedRun, subject: ResolvedPlugin, tokens: TokenStore, store: ActivationStore, cache: Path
+) -> tuple[int, Callable[[], Callable[[int], Result]]]:
+    """Return how many processes build a subject's records, and how each gets what it needs."""
+    config: Any = subject.config
+    _, wanted = candidates(resolved.features, store.n_features, subject.name, store.counts())
+    task = RecordTask(
+        subject.name,
+        tokens.folder,
+        store.folder,
+        config.model,
+        cache,
+        resolved.examples,
+        resolved.features,
+        resolved.seed,
+    )
+    return processes_for(wanted, resolved.execution.record_processes), task.open
 
 
 def opened(

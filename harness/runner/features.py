@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.results.records import FeatureLine
+from harness.identity import plain
+from harness.results.records import FeatureLine, SamplingLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ def _used(record: FeatureRecord) -> FeatureLine:
         n_activating_windows=statistics.n_activating_windows,
         top_tokens=[token for token, _ in statistics.top_tokens],
         examples_protocol=record.protocol,
+        sampling=None if statistics.sampling is None else SamplingLine(**plain(statistics.sampling)),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from harness.activations.builtin import CORPORA
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
+from harness.activations.facts import FactReader
 from harness.activations.readers.config import JsonlCorpusConfig
 from harness.config.schema import CorpusTokens, FeaturesConfig, ModelConfig
 from harness.errors import FeatureSourceError
@@ -18,6 +19,7 @@ from harness.examples.build import RecordBuilder
 from harness.examples.presets import preset
 from harness.examples.select import select_features
 from harness.materials import cache_root
+from harness.runner.records import RecordTask, building_on
 from harness.subjects.configs import MlpNeuronsConfig, SaeConfig, TranscoderConfig
 from harness.subjects.mlp_neurons import build as build_neurons
 from harness.subjects.model import load_model
@@ -145,3 +147,27 @@ def test_records_of_real_features(kind: str, tokens: TokenStore, stores: dict[st
             assert len(example.token_ids) == len(example.tokens) == 32
             assert example.text
             assert example.activating == (example.max_activation > 0)
+
+
+def test_other_processes_build_the_same_records(tokens: TokenStore, stores: dict[str, ActivationStore]) -> None:
+    store, examples, features = stores["sae"], preset("default"), FeaturesConfig(n=60, where="not dead")
+    task = RecordTask("sae", tokens.folder, store.folder, MODEL, cache_root(None), examples, features, 0)
+    builder = RecordBuilder("sae", tokens, store, examples, 0)
+    facts = FactReader(tokens, store).facts
+    plain = select_features(features, builder, store.n_features, "sae", facts=facts)
+    here: list[int] = []
+
+    class Counting(RecordBuilder):
+        """Notes what is built in this process."""
+
+        def build(self, feature: int) -> Any:
+            here.append(feature)
+            return super().build(feature)
+
+    noted = Counting("sae", tokens, store, examples, 0)
+    with building_on(2, task.open) as building:
+        assert select_features(features, noted, store.n_features, "sae", facts=facts, building=building) == plain
+        # By now the process runs, and what it has begun is not built here.
+        here.clear()
+        assert select_features(features, noted, store.n_features, "sae", facts=facts, building=building) == plain
+    assert len(here) < len(plain[0])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.activations.tokens import TokenStore, token_texts
+from harness.activations.tokens import TokenStore, _decoding, token_texts
 from harness.errors import MaterialError
 
 if TYPE_CHECKING:
@@ -81,3 +81,22 @@ def test_foreign_store_says_what_differs(open_listed: Callable[..., TokenStore],
     meta.write_text(whole[:-10])
     with pytest.raises(MaterialError, match=r"meta\.json cannot be read"):
         TokenStore(folder, tokenizer)
+
+
+def test_only_the_librarys_own_decoding_is_cut_short(tokenizer: Any) -> None:
+    backend = tokenizer.backend_tokenizer
+    short: Any = _decoding(tokenizer)
+    assert short.func.__self__ is backend
+    ids = tokenizer("the cat , isn't <|endoftext|>", add_special_tokens=False)["input_ids"]
+    assert short(ids) == tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    class Shouting(type(tokenizer)):  # type: ignore[misc]
+        backend_tokenizer = backend
+
+        def __init__(self) -> None:
+            """Leave out what the library's own does."""
+
+        def _decode(self, token_ids: list[int], **_: Any) -> str:
+            return str(backend.decode(token_ids)).upper()
+
+    assert _decoding(Shouting())([ids[0]]).isupper()

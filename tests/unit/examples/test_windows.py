@@ -35,11 +35,11 @@ def test_grid_has_full_windows_only(written_tokens: Any) -> None:
 def test_tile_by_hand(written_tokens: Any) -> None:
     tokens = written_tokens([(0, 7), (1, 6)])
     fired = activations_of({1: 0.5, 2: 1.5, 4: -1.0, 6: 9.0, 8: 2.0}, 13)
-    windows = tile_windows(tile_grid(tokens, 3), tokens, fired)
+    windows = tile_windows(tile_grid(tokens, 3), fired)
     assert windows.starts.tolist() == [0, 7]
     assert windows.strengths.tolist() == [1.5, 2.0]
     assert windows.documents.tolist() == [0, 1]
-    assert windows.silent.tolist() == [False, False, False, True]  # the second holds a negative value
+    assert windows.touched.tolist() == [0, 1, 2]  # the second holds a negative value
     # Neither the leftover token at 6 nor the negative value is in an activating window.
     assert list(zip(windows.low.tolist(), windows.high.tolist(), strict=True)) == [(0, 2), (4, 5)]
 
@@ -50,7 +50,7 @@ def test_tile_agrees_with_a_plain_loop(written_tokens: Any, lengths: list[int], 
     tokens = written_tokens(list(enumerate(lengths)))
     grid = tile_grid(tokens, width)
     active = activations_of(fired, sum(lengths))
-    windows = tile_windows(grid, tokens, active)
+    windows = tile_windows(grid, active)
     values = dict(zip(active.positions.tolist(), active.values.tolist(), strict=True))
     expected, silent = [], []
     for document, start in enumerate(tokens.context_starts[:-1].tolist()):
@@ -60,7 +60,7 @@ def test_tile_agrees_with_a_plain_loop(written_tokens: Any, lengths: list[int], 
             if found and max(found) > 0:
                 expected.append((first, document, max(found)))
     assert rows(windows) == expected
-    assert windows.silent.tolist() == silent
+    assert windows.touched.tolist() == np.flatnonzero(~np.array(silent, dtype=bool)).tolist()
     check_ranges(windows, active, width)
 
 
@@ -94,7 +94,7 @@ def test_peak_agrees_with_the_greedy_loop(
     silent = [
         not any(at in values or at in covered for at in range(start, start + width)) for start in grid.starts.tolist()
     ]
-    assert windows.silent.tolist() == silent
+    assert windows.touched.tolist() == np.flatnonzero(~np.array(silent, dtype=bool)).tolist()
     check_ranges(windows, active, width)
 
 
