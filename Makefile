@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 SOURCES := $(shell find harness plugins conf -type f -not -name '*.pyc')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo smoke test lint bench bench-llm clean
+.PHONY: help demo smoke test lint bench bench-llm bench-activations clean
 
 help:
 	@echo "make demo    install, run the demo benchmark (no API key, no model hub), print its leaderboard"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint    install, then ruff, mypy and the import contracts"
 	@echo "make bench   install, run the benchmarks of speed and memory"
 	@echo "make bench-llm  install, run those of the language model room (half an hour on an idle machine)"
+	@echo "make bench-activations  install, run those of collecting activations and building records (half an hour)"
 	@echo "make clean   remove the virtual environment and what tools left"
 
 $(BIN)/python:
@@ -56,6 +57,9 @@ bench: $(VENV)/.dev
 # A limit that is missed fails the whole, but hides none of the other figures.
 bench-llm: $(VENV)/.dev
 	@missed=0; for name in concurrency rate faults storm kills; do $(BIN)/python -m benchmarks.llm.$$name || missed=1; done; exit $$missed
+
+bench-activations: $(VENV)/.dev
+	@missed=0; for name in collection memory records; do $(BIN)/python -m benchmarks.activations.$$name || missed=1; done; exit $$missed
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
