@@ -58,6 +58,11 @@ class Sampled:
         """Return how often each of them is active in the corpus, int64."""
         return self._arrays["n_active"]
 
+    @property
+    def highest_level(self) -> int:
+        """Return the level of contexts of which the smallest sample is made."""
+        return int(self._arrays["level"].max(initial=0))
+
     def of(self, feature: int, levels: np.ndarray) -> ContextSample | None:
         """Return which contexts are kept of ``feature``; None if all are.
 
@@ -193,6 +198,13 @@ class ActivationStore:
         counts = np.diff(self._indptr)
         counts[self._sampled.features] = self._sampled.n_active
         return counts
+
+    def kept_of_all(self) -> np.ndarray | None:
+        """Return which tokens every feature's activations are kept of, bool [n_tokens]; None if all of all are."""
+        if not self._sampled.features.size:
+            return None
+        kept = self._levels >= self._sampled.highest_level
+        return np.repeat(kept, np.diff(np.asarray(self._context_starts)))
 
     def _sample_of(self, index: int) -> ContextSample | None:
         if not self._sampled.features.size:

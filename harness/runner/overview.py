@@ -166,7 +166,9 @@ def _more(
         for number, near in zip(numbers, nearest_directions(source, numbers, wanted.neighbours), strict=True):
             more[number]["nearest_by_direction"] = [{"feature": other, "cosine": cosine} for other, cosine in near]
     if wanted.neighbours:
-        for number, together in zip(numbers, cooccurring(store, numbers, wanted.neighbours), strict=True):
+        for number, together in zip(
+            numbers, cooccurring(store, numbers, wanted.neighbours, store.kept_of_all()), strict=True
+        ):
             more[number]["nearest_by_tokens"] = [
                 {"feature": neighbour.feature, "jaccard": neighbour.similarity} for neighbour in together
             ]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.activations.context_sample import LEVELS, SampleState, context_levels, unpack_contexts
+from harness.activations.cooccurrence import cooccurring
 from harness.activations.store import ActivationStore
 from harness.activations.writer import ActivationWriter
 
@@ -78,6 +79,10 @@ def test_a_store_keeps_what_the_definition_says_in_any_order(seed: int, per_add:
             assert found.sample.rate == 2.0**-level
             assert found.sample.n_active == np.count_nonzero(mine)
             assert found.sample.max == mine.max()
+        everywhere = np.flatnonzero(store.kept_of_all())
+        for mine, feature in zip(values, range(len(values)), strict=True):
+            found = store.feature(feature).positions
+            assert found[np.isin(found, everywhere)].tolist() == everywhere[mine[everywhere] != 0].tolist()
         assert store.counts().tolist() == np.count_nonzero(values, axis=1).tolist()
         assert store.dropped == {"outside_context_sample": np.count_nonzero(values) - n_kept}
 
@@ -111,3 +116,19 @@ def test_levels_do_not_rise_after_they_were_settled() -> None:
     assert state.n_active.tolist() == np.count_nonzero(values, axis=1).tolist()
     peaks = values[0].reshape(-1, WIDTH).max(axis=1)
     assert set(unpack_contexts(state.strongest[0])) == set(np.argsort(-peaks, kind="stable")[:STRONGEST].tolist())
+
+
+def test_shared_tokens_are_counted_where_all_features_are_kept(tmp_path: Path) -> None:
+    values, contexts = activations(5)
+    store = write(tmp_path / "s", values, contexts, 7, 100)
+    within = store.kept_of_all()
+    assert within is not None
+    fires = values[:, within] != 0
+    found = cooccurring(store, [0, 2], 4, within)
+    for feature, near in zip((0, 2), found, strict=True):
+        both = (fires & fires[feature]).sum(axis=1)
+        index = both / np.maximum((fires | fires[feature]).sum(axis=1), 1)
+        index[feature] = 0
+        assert {one.feature: one.similarity for one in near} == {
+            other: pytest.approx(share) for other, share in enumerate(index.tolist()) if share > 0
+        }
