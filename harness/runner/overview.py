@@ -166,9 +166,8 @@ def _more(
         for number, near in zip(numbers, nearest_directions(source, numbers, wanted.neighbours), strict=True):
             more[number]["nearest_by_direction"] = [{"feature": other, "cosine": cosine} for other, cosine in near]
     if wanted.neighbours:
-        for number, together in zip(
-            numbers, cooccurring(store, numbers, wanted.neighbours, store.kept_of_all()), strict=True
-        ):
+        near_by_tokens = cooccurring(store, numbers, wanted.neighbours, store.kept_of_all())
+        for number, together in zip(numbers, near_by_tokens, strict=True):
             more[number]["nearest_by_tokens"] = [
                 {"feature": neighbour.feature, "jaccard": neighbour.similarity} for neighbour in together
             ]

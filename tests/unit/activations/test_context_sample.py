@@ -81,8 +81,8 @@ def test_a_store_keeps_what_the_definition_says_in_any_order(seed: int, per_add:
             assert found.sample.max == mine.max()
         everywhere = np.flatnonzero(store.kept_of_all())
         for mine, feature in zip(values, range(len(values)), strict=True):
-            found = store.feature(feature).positions
-            assert found[np.isin(found, everywhere)].tolist() == everywhere[mine[everywhere] != 0].tolist()
+            positions = store.feature(feature).positions
+            assert positions[np.isin(positions, everywhere)].tolist() == everywhere[mine[everywhere] != 0].tolist()
         assert store.counts().tolist() == np.count_nonzero(values, axis=1).tolist()
         assert store.dropped == {"outside_context_sample": np.count_nonzero(values) - n_kept}
 
