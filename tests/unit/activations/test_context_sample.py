@@ -79,7 +79,7 @@ def test_a_store_keeps_what_the_definition_says_in_any_order(seed: int, per_add:
             assert found.sample.rate == 2.0**-level
             assert found.sample.n_active == np.count_nonzero(mine)
             assert found.sample.max == mine.max()
-        everywhere = np.flatnonzero(store.kept_of_all())
+        everywhere = np.flatnonzero(np.asarray(store.kept_of_all()))
         for mine, feature in zip(values, range(len(values)), strict=True):
             positions = store.feature(feature).positions
             assert positions[np.isin(positions, everywhere)].tolist() == everywhere[mine[everywhere] != 0].tolist()
