@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.activations.information import binary_entropy, positional_information
+from harness.activations.unigram import UnigramReader
 
 if TYPE_CHECKING:
     from harness.activations.protocol import ActivationReader, TokenReader
@@ -22,6 +23,7 @@ DENSE = 0.1
 """Fires on more than a tenth of all tokens."""
 _ALWAYS = 0.9
 _POSITIONAL = 0.5
+_UNIGRAM = 0.8
 _TOP_TOKENS = 10
 _EDGES = np.arange(1, 10)
 
@@ -51,6 +53,8 @@ class FeatureFacts:
         token_share: Share of its activations that fall on its most frequent token: 1 for a feature of one token.
         previous_share: Share of its activations that follow its most frequent previous token; the beginning of a
             context counts as a token of its own.
+        unigram_share: Share of its variance over the corpus that the token alone explains, 0 to 1: 1 where it looks
+            its value up by the token; None where no token it fires on is in the corpus twice. See ``unigram``.
         top_tokens: The tokens it fires on most often.
         previous_token: The most frequent token before its activations; None for the beginning of a context.
     """
@@ -65,6 +69,7 @@ class FeatureFacts:
     positional_share: float | None = None
     token_share: float | None = None
     previous_share: float | None = None
+    unigram_share: float | None = None
     top_tokens: tuple[TokenCount, ...] = ()
     previous_token: str | None = None
 
@@ -94,12 +99,17 @@ class FeatureFacts:
         return (self.positional_share or 0.0) >= _POSITIONAL
 
     @property
+    def unigram(self) -> bool:
+        """Return whether the token alone explains at least four fifths of its variance, whatever the context."""
+        return (self.unigram_share or 0.0) >= _UNIGRAM
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Return the names of what holds of it, in the order of ``FLAGS``."""
         return tuple(name for name in FLAGS if getattr(self, name))
 
 
-FLAGS = ("dead", "dense", "single_token", "prior_token", "positional")
+FLAGS = ("dead", "dense", "single_token", "prior_token", "positional", "unigram")
 """Yes/no facts, as ``features.where`` names them."""
 
 NUMBERS = (
@@ -112,6 +122,7 @@ NUMBERS = (
     "positional_share",
     "token_share",
     "previous_share",
+    "unigram_share",
 )
 """Facts that are numbers, as ``features.where`` names them."""
 
@@ -133,6 +144,7 @@ class FactReader:
         # How many tokens of the corpus stand at each place of a context.
         self._at_place = np.bincount(lengths, minlength=int(lengths.max(initial=0)) + 1)[::-1].cumsum()[::-1][1:]
         self._texts: dict[int, str] = {}
+        self._unigram = UnigramReader(tokens)
 
     def facts(self, feature: int) -> FeatureFacts:
         """Return the facts of one feature.
@@ -162,6 +174,7 @@ class FactReader:
             positional_share=min(1.0, information / entropy) if entropy > 0 else 0.0,
             token_share=max(entry.count for entry in top) / positions.size,
             previous_share=previous_count / positions.size,
+            unigram_share=self._unigram.share(found),
             top_tokens=top,
             previous_token=previous,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.results.records import FeatureLine
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from harness.runner.data import SubjectData
 
 __all__ = ["feature_lines"]
+
+_FACTS = ("n_active", "positional_mi", "positional_share", "token_share", "previous_share", "unigram_share")
 
 
 def feature_lines(subjects: Mapping[str, SubjectData]) -> list[FeatureLine]:
@@ -35,7 +37,15 @@ def _used(record: FeatureRecord) -> FeatureLine:
         n_activating_windows=statistics.n_activating_windows,
         top_tokens=[token for token, _ in statistics.top_tokens],
         examples_protocol=record.protocol,
+        **_facts(record),
     )
+
+
+def _facts(record: FeatureRecord) -> dict[str, Any]:
+    """Return the facts of the whole corpus that a line carries. Tokens are not among them."""
+    if record.facts is None:
+        return {}
+    return {**{name: getattr(record.facts, name) for name in _FACTS}, "flags": list(record.facts.flags)}
 
 
 def _skipped(feature: SkippedFeature) -> FeatureLine:
