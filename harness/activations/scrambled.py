@@ -42,8 +42,8 @@ class Kept:
 
     Attributes:
         share: Share of the activations that are still there (above 0), with Wilson's interval.
-        strength: Mean of ``min(1, scrambled / own)``: the value in the scrambled context over that in its own, where one
-            that grew counts as kept whole; with Student's interval.
+        strength: Mean of ``min(1, scrambled / own)``: its value in the scrambled context over that in its own, where
+            one that grew counts as kept whole; with Student's interval.
     """
 
     share: Estimate

@@ -196,7 +196,9 @@ def _scramble(
     """Add to ``more`` what is left of each feature's activations in scrambled contexts."""
     asked = len(more) * n * len(WAYS)
     if asked > _MOST_SCRAMBLED:
-        what = f"{n} activations of {len(more):,} features are {asked:,} contexts to read; {_MOST_SCRAMBLED:,} is the most"
+        what = (
+            f"{n} activations of {len(more):,} features are {asked:,} contexts to read; {_MOST_SCRAMBLED:,} is the most"
+        )
         hint = "choose fewer features, with features=... or features.where=..., or fewer activations of each"
         raise ConfigError(what, where="--scrambled", hint=hint)
     model, source = models.load(resolved.subjects[name])
