@@ -23,7 +23,7 @@ DENSE = 0.1
 """Fires on more than a tenth of all tokens."""
 _ALWAYS = 0.9
 _POSITIONAL = 0.5
-_UNIGRAM = 0.8
+_UNIGRAM = 0.9
 _TOP_TOKENS = 10
 _EDGES = np.arange(1, 10)
 
@@ -100,7 +100,7 @@ class FeatureFacts:
 
     @property
     def unigram(self) -> bool:
-        """Return whether the token alone explains at least four fifths of its variance, whatever the context."""
+        """Return whether the token alone explains at least nine tenths of its variance."""
         return (self.unigram_share or 0.0) >= _UNIGRAM
 
     @property
