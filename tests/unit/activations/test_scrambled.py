@@ -97,8 +97,10 @@ def left(
     features: Sequence[int], tokens: Any = None, n: int = 40, *, batch: int = 500, seed: int = 0, model: Any = None
 ) -> list[Scrambled]:
     tokens = corpus() if tokens is None else tokens
-    planted: Any = (model or PlantedModel(), PlantedSource(), tokens, Stored(tokens))
-    return scrambled(*planted, features, n, seed=seed, batch_tokens=batch)
+    planted: Any = model or PlantedModel()
+    source: Any = PlantedSource()
+    stored: Any = Stored(tokens)
+    return scrambled(planted, source, tokens, stored, features, n, seed=seed, batch_tokens=batch)
 
 
 @pytest.mark.parametrize("bos", [BOS, None])
@@ -163,7 +165,7 @@ def test_contexts_keep_the_token_its_place_and_bos(bos: int | None) -> None:
 @settings(deadline=None)
 @given(before=st.integers(2, 30), seed=st.integers(0, 1000))
 def test_reordering_leaves_no_token_in_its_place(before: int, seed: int) -> None:
-    tokens = SimpleNamespace(tokens=np.arange(100, 140, dtype=np.uint16))
+    tokens: Any = SimpleNamespace(tokens=np.arange(100, 140, dtype=np.uint16))
     position = 35
     entry = [np.array([value]) for value in (3, position, WAYS.index("reordered"), before + 1)]
     found = module._context(tokens, module._Items(*entry), 0, seed)
