@@ -41,12 +41,6 @@ def test_an_unknown_subject_gets_a_suggestion(harness: Callable[..., Result], ba
     assert result.err.count("\n") == 1
 
 
-def test_no_subject_at_all_is_said(harness: Callable[..., Result]) -> None:
-    result = harness("features", "corpus=demo")
-    assert result.code == 2
-    assert "subject" in result.err
-
-
 @pytest.mark.parametrize("option", ["top", "neighbours", "logits", "scrambled"])
 def test_numbers_are_not_negative(harness: Callable[..., Result], option: str) -> None:
     result = harness("features", "demo_sae", f"--{option}", "-1")

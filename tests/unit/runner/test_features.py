@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,7 +10,9 @@ from harness.results.codec import encode, parse
 from harness.results.records import FeatureLine
 from harness.runner.features import feature_lines
 from harness.testing import make_record
-from tests.support.run_bench import Bench
+
+if TYPE_CHECKING:
+    from tests.support.run_bench import Bench
 
 FACTS = FeatureFacts(
     3,
@@ -23,7 +26,7 @@ FACTS = FeatureFacts(
     previous_share=0.3,
     unigram_share=0.97,
     top_tokens=(TokenCount(" secret", 38, 2.0),),
-    previous_token=" password",
+    previous_token=" hidden",  # noqa: S106  -- no password
 )
 OLD = '{"subject":"s","feature":1,"status":"used","density":0.1,"max_activation":2.0,"n_activating_windows":9,'
 OLD += '"top_tokens":[" a"],"examples_protocol":"p","schema_version":1}'
@@ -45,7 +48,7 @@ def test_a_used_feature_has_its_facts_and_none_of_their_tokens(bench: Bench) -> 
         assert line.flags == ["single_token", "unigram"]
         assert set(line.flags) <= set(FLAGS)
         assert "secret" not in encode(line)
-        assert "password" not in encode(line)
+        assert "hidden" not in encode(line)
         assert parse(FeatureLine, encode(line)) == line
     assert (skipped.status, skipped.flags, skipped.n_active) == ("skipped", None, None)
 
@@ -60,7 +63,7 @@ def test_neither_explainer_nor_scorer_sees_facts(half: str) -> None:
     shown = getattr(dataclasses.replace(record, facts=FACTS), half)()
     assert shown == getattr(record, half)()
     assert "secret" not in repr(shown)
-    assert "password" not in repr(shown)
+    assert "hidden" not in repr(shown)
 
 
 def test_lines_of_older_versions_are_read() -> None:
