@@ -30,7 +30,7 @@ __all__ = ["Overview", "Wanted", "overview"]
 
 _MOST_WITH_NEIGHBOURS = 5_000
 _MOST_SCRAMBLED = 200_000
-"""Contexts the model is asked to read for this, a few hundred million tokens at most."""
+"""Contexts the model may be asked to read for this: with contexts of 256 tokens, some 25 million tokens."""
 
 
 @dataclass(frozen=True, slots=True)
