@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.activations.contexts import ContextIndex
 from harness.activations.information import binary_entropy, positional_information
+from harness.activations.unigram import UnigramReader
 
 if TYPE_CHECKING:
     from harness.activations.protocol import ActivationReader, ContextSample, TokenReader
@@ -27,6 +28,7 @@ DENSE = 0.1
 """Fires on more than a tenth of all tokens."""
 _ALWAYS = 0.9
 _POSITIONAL = 0.5
+_UNIGRAM = 0.9
 _TOP_TOKENS = 10
 _EDGES = np.arange(1, 10)
 
@@ -56,6 +58,8 @@ class FeatureFacts:
         token_share: Share of its activations that fall on its most frequent token: 1 for a feature of one token.
         previous_share: Share of its activations that follow its most frequent previous token; the beginning of a
             context counts as a token of its own.
+        unigram_share: Share of its variance over the corpus that the token alone explains, 0 to 1: 1 where it looks
+            its value up by the token; None where no token it fires on is in the corpus twice. See ``unigram``.
         top_tokens: The tokens it fires on most often.
         previous_token: The most frequent token before its activations; None for the beginning of a context.
         sampled: Whether only a sample of contexts is kept. ``n_active``, ``density`` and ``max`` are exact all the
@@ -72,6 +76,7 @@ class FeatureFacts:
     positional_share: float | None = None
     token_share: float | None = None
     previous_share: float | None = None
+    unigram_share: float | None = None
     top_tokens: tuple[TokenCount, ...] = ()
     previous_token: str | None = None
     sampled: bool = False
@@ -102,12 +107,17 @@ class FeatureFacts:
         return (self.positional_share or 0.0) >= _POSITIONAL
 
     @property
+    def unigram(self) -> bool:
+        """Return whether the token alone explains at least nine tenths of its variance."""
+        return (self.unigram_share or 0.0) >= _UNIGRAM
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Return the names of what holds of it, in the order of ``FLAGS``."""
         return tuple(name for name in FLAGS if getattr(self, name))
 
 
-FLAGS = ("dead", "dense", "single_token", "prior_token", "positional", "sampled")
+FLAGS = ("dead", "dense", "single_token", "prior_token", "positional", "unigram", "sampled")
 """Yes/no facts, as ``features.where`` names them."""
 
 NUMBERS = (
@@ -120,6 +130,7 @@ NUMBERS = (
     "positional_share",
     "token_share",
     "previous_share",
+    "unigram_share",
 )
 """Facts that are numbers, as ``features.where`` names them."""
 
@@ -139,6 +150,7 @@ class FactReader:
         self._lengths = np.diff(self._contexts.starts)
         self._at_place = _tokens_at_places(self._lengths, int(self._lengths.max(initial=0)))
         self._texts: dict[int, str] = {}
+        self._unigram = UnigramReader(tokens)
 
     def facts(self, feature: int) -> FeatureFacts:
         """Return the facts of one feature.
@@ -151,11 +163,13 @@ class FactReader:
         positions, values = found.positions[fires], found.values[fires]
         n_tokens = self._activations.n_tokens
         if found.sample is not None:
-            return self._of_sample(feature, positions, values, found.sample)
-        if not positions.size:
+            facts = self._of_sample(feature, positions, values, found.sample)
+        elif positions.size:
+            whole = FeatureFacts(feature, int(positions.size), positions.size / n_tokens, float(values.max()))
+            facts = self._with_details(whole, positions, values, self._at_place, n_tokens)
+        else:
             return FeatureFacts(feature, 0, 0.0)
-        whole = FeatureFacts(feature, int(positions.size), positions.size / n_tokens, float(values.max()))
-        return self._with_details(whole, positions, values, self._at_place, n_tokens)
+        return dataclasses.replace(facts, unigram_share=self._unigram.share(found))
 
     def _of_sample(
         self, feature: int, positions: np.ndarray, values: np.ndarray, sample: ContextSample

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from harness.activations.facts import FeatureFacts
     from harness.runner.overview import Overview
 
-__all__ = ["features"]
+__all__ = ["features", "with_subjects"]
 
 _UNSCORED = ("scorers=[]", "controls=[]")
 _NOT_A_CHOICE = "features.where"
 _TOKENS_SHOWN = 5
 _TOKEN_WIDTH = 16
+_WAYS = ("replaced", "reordered")  # what the words before a token were, the harder test first
 
 
 def features(arguments: argparse.Namespace) -> int:
@@ -42,17 +43,18 @@ def features(arguments: argparse.Namespace) -> int:
 
     if arguments.sort not in NUMBERS:
         raise UnknownNameError("fact", arguments.sort, NUMBERS, where="--sort")
-    for option in ("top", "neighbours", "logits"):
+    for option in ("top", "neighbours", "logits", "scrambled"):
         if getattr(arguments, option) < 0:
             raise ConfigError("must not be negative", where=f"--{option}")
+    overrides = with_subjects(arguments.overrides)
     # Nothing is scored here, so that no judge is needed.
-    resolved = resolve_run(compose_run([*arguments.overrides, *_UNSCORED], catalogue), catalogue)
-    chooses = any(_chooses(override) for override in arguments.overrides)
+    resolved = resolve_run(compose_run([*overrides, *_UNSCORED], catalogue), catalogue)
+    chooses = any(_chooses(override) for override in overrides)
     found = overview(
         resolved,
         cache_root(resolved.paths.cache),
         terminal_progress(),
-        Wanted(arguments.neighbours, arguments.logits),
+        Wanted(arguments.neighbours, arguments.logits, arguments.scrambled),
         everything=not chooses,
     )
     if arguments.json:
@@ -63,6 +65,22 @@ def features(arguments: argparse.Namespace) -> int:
             write("")
         _write_overview(each, arguments.sort, arguments.top)
     return 0
+
+
+def with_subjects(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides with bare words as the choice of subjects: ``demo_sae`` as ``subject=demo_sae``.
+
+    Raises:
+        ConfigError: If subjects are also chosen by an override.
+    """
+    names = [override for override in overrides if "=" not in override and not override.startswith("~")]
+    others = [override for override in overrides if override not in names]
+    if not names:
+        return others
+    for override in others:
+        if override.partition("=")[0].lstrip("+") == "subject":
+            raise ConfigError(f"'{names[0]}' and '{override}' both choose subjects", hint="use one of the two ways")
+    return [f"subject={names[0]}" if len(names) == 1 else f"subject=[{','.join(names)}]", *others]
 
 
 def _chooses(override: str) -> bool:
@@ -81,7 +99,7 @@ def _write_overview(found: Overview, sort: str, top: int) -> None:
         write("none of them meets the condition")
         return
     write("")
-    header = ("feature", "density", "max", "mean", "token", "previous", "position", "flags", "fires on")
+    header = ("feature", "density", "max", "mean", "token", "previous", "position", "unigram", "flags", "fires on")
     write_table(header, [_row(facts, found) for facts in shown])
     if len(shown) < len(chosen):
         write(f"... and {len(chosen) - len(shown):,} more (--top 0 shows all, --json all there is to say)")
@@ -104,6 +122,8 @@ def _row(facts: FeatureFacts, found: Overview) -> tuple[str, ...]:
         parts.append(f"like {_numbers(more['nearest_by_direction'], 'cosine')}")
     if more.get("nearest_by_tokens"):
         parts.append(f"with {_numbers(more['nearest_by_tokens'], 'jaccard')}")
+    if more.get("scrambled"):
+        parts.append(_left(more["scrambled"]))
     return (
         str(facts.feature),
         f"{facts.density:.2%}" if facts.density >= 1e-4 else f"{facts.density:.1e}",  # noqa: PLR2004 -- 0.01 %
@@ -112,6 +132,7 @@ def _row(facts: FeatureFacts, found: Overview) -> tuple[str, ...]:
         _share(facts.token_share),
         _share(facts.previous_share),
         _share(facts.positional_share),
+        _share(facts.unigram_share),
         " ".join(facts.flags),
         "; ".join(part for part in parts if part),
     )
@@ -119,6 +140,17 @@ def _row(facts: FeatureFacts, found: Overview) -> tuple[str, ...]:
 
 def _numbers(neighbours: Sequence[dict[str, Any]], measure: str) -> str:
     return " ".join(f"{near['feature']} ({near[measure]:.2f})" for near in neighbours[:_TOKENS_SHOWN])
+
+
+def _left(scrambled: dict[str, Any]) -> str:
+    """Return what is left of the activations in scrambled contexts, with the ends of the interval in brackets."""
+    ways = [way for way in _WAYS if scrambled[way]["share"]["mean"] is not None]
+    shares = [scrambled[way]["share"] for way in ways]
+    said = [
+        f"{_share(share['mean'])} ({_share(share['low'])}-{_share(share['high'])}) {way}"
+        for way, share in zip(ways, shares, strict=True)
+    ]
+    return f"keeps {', '.join(said)} of {scrambled['n']}" if said else ""
 
 
 def _quoted(text: str) -> str:

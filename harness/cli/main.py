@@ -29,7 +29,7 @@ examples:
   harness run subject=sae subject.sae.model.path=M subject.sae.source=FOLDER features.n=32
   harness list scorers                                what is installed
   harness show scorer detection                       what it measures, its parameters, its chance level
-  harness features subject=demo_sae                   what a corpus shows of its features
+  harness features demo_sae                           what a corpus shows of its features
   harness doctor judge=local                          what that judge can do, and how fast it is
   harness leaderboard show                            all finished runs, grouped by protocol
 
@@ -151,20 +151,27 @@ def _add_features(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "features",
         help="what a corpus shows of a subject's features, before anything is explained",
         description="Density, largest value, tokens and places of every feature on the corpus, and what flags it: "
-        "dead, dense, single_token, prior_token, positional. The overrides are those of `harness run`: with "
+        "dead, dense, single_token, prior_token, positional, unigram. The overrides are those of `harness run`: with "
         "features=... only those features are looked at, and features.where='density > 1e-4 and not prior_token' "
         "chooses among them.",
     )
     parser.add_argument(
         "overrides",
         nargs="+",
-        metavar="GROUP=OPTION|KEY=VALUE",
-        help="as for `harness run`: subject=demo_sae corpus=demo",
+        metavar="SUBJECT|GROUP=OPTION|KEY=VALUE",
+        help="a subject by its name, and overrides as for `harness run`: demo_sae corpus=demo",
     )
     parser.add_argument("--sort", default="density", metavar="FACT", help="largest first (default: density)")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="rows shown, 0 for all (default: 20)")
     parser.add_argument("--neighbours", type=int, default=0, metavar="K", help="also the K nearest features of each")
     parser.add_argument("--logits", type=int, default=0, metavar="K", help="also the K tokens each promotes most")
+    parser.add_argument(
+        "--scrambled",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also what is left of N activations of each when the words before them are scrambled",
+    )
     _add_json(parser)
     _add_disable(parser)
 

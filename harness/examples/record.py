@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.activations.facts import FeatureFacts
 
 __all__ = [
     "Example",
@@ -165,7 +168,8 @@ class ScoreRecord:
 class FeatureRecord:
     """One feature's statistics and examples, split into halves that share no document.
 
-    ``protocol`` is the fingerprint of everything that determined the examples (corpus, windows, split, seed).
+    ``protocol`` is the fingerprint of everything that determined the examples (corpus, windows, split, seed). ``facts``
+    are of both halves together: they are for the records of a run, and neither an explainer nor a scorer sees them.
     """
 
     subject: str
@@ -174,6 +178,7 @@ class FeatureRecord:
     explain: ExampleSet
     score: ExampleSet
     protocol: str
+    facts: FeatureFacts | None = None
 
     def for_explaining(self) -> ExplainRecord:
         """Return the part an explainer may see."""

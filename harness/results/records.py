@@ -69,6 +69,14 @@ class FeatureLine:
     max_activation: float | None = None
     n_activating_windows: int | None = None
     top_tokens: list[str] = field(default_factory=list)
+    n_active: int | None = None
+    positional_mi: float | None = None
+    positional_share: float | None = None
+    token_share: float | None = None
+    previous_share: float | None = None
+    unigram_share: float | None = None
+    flags: list[str] | None = None
+    """Names of the yes/no facts that hold; None where they were not looked at."""
     examples_protocol: str | None = None
     sampling: SamplingLine | None = field(default=None, metadata=OMITTED_IF_NONE)
     schema_version: int = SCHEMA_VERSION

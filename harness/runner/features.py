@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.identity import plain
 from harness.results.records import FeatureLine, SamplingLine
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.runner.data import SubjectData
 
 __all__ = ["feature_lines"]
+
+_FACTS = ("n_active", "positional_mi", "positional_share", "token_share", "previous_share", "unigram_share")
 
 
 def feature_lines(subjects: Mapping[str, SubjectData]) -> list[FeatureLine]:
@@ -37,7 +39,15 @@ def _used(record: FeatureRecord) -> FeatureLine:
         top_tokens=[token for token, _ in statistics.top_tokens],
         examples_protocol=record.protocol,
         sampling=None if statistics.sampling is None else SamplingLine(**plain(statistics.sampling)),
+        **_facts(record),
     )
+
+
+def _facts(record: FeatureRecord) -> dict[str, Any]:
+    """Return the facts of the whole corpus that a line carries. Tokens are not among them."""
+    if record.facts is None:
+        return {}
+    return {**{name: getattr(record.facts, name) for name in _FACTS}, "flags": list(record.facts.flags)}
 
 
 def _skipped(feature: SkippedFeature) -> FeatureLine:

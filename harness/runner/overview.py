@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.activations.cooccurrence import cooccurring
 from harness.activations.facts import FLAGS, FactReader
+from harness.activations.scrambled import WAYS, scrambled
 from harness.errors import ConfigError
 from harness.examples.select import Candidates, candidates
 from harness.examples.where import Condition
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
     from harness.activations.facts import FeatureFacts
     from harness.activations.store import ActivationStore
+    from harness.activations.tokens import TokenStore
     from harness.config.resolve import ResolvedRun
     from harness.progress import Progress
 
 __all__ = ["Overview", "Wanted", "overview"]
 
 _MOST_WITH_NEIGHBOURS = 5_000
+_MOST_SCRAMBLED = 200_000
+"""Contexts the model may be asked to read for this: with contexts of 256 tokens, some 25 million tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,12 @@ class Wanted:
     Attributes:
         neighbours: How many of the nearest features, by write direction and by shared tokens.
         logits: How many of the tokens each feature promotes most, by the direct path.
+        scrambled: How many of each feature's activations the model reads again in scrambled contexts.
     """
 
     neighbours: int = 0
     logits: int = 0
+    scrambled: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,16 @@ def overview(
         HarnessError: If something cannot be loaded, or the selection cannot be honoured.
     """
     models = ModelPool(cache, progress)
+    wanted = wanted or Wanted()
     found = {}
     for tokens, stores in opened(resolved, cache, models, progress):
         for name, store in stores.items():
             reader = FactReader(tokens, store)
             chosen, looked_at = _chosen(resolved, name, store, reader, progress, everything=everything)
+            numbers = [facts.feature for facts in chosen]
+            more = _more(resolved, name, store, numbers, models, wanted)
+            if numbers and wanted.scrambled:
+                _scramble(resolved, name, (tokens, store), more, models, wanted.scrambled, progress)
             found[name] = Overview(
                 subject=name,
                 n_features=store.n_features,
@@ -107,7 +118,7 @@ def overview(
                 looked_at=len(looked_at),
                 flagged={flag: sum(flag in facts.flags for facts in looked_at) for flag in FLAGS},
                 features=tuple(chosen),
-                more=_more(resolved, name, store, [facts.feature for facts in chosen], models, wanted or Wanted()),
+                more=more,
             )
     return [found[name] for name in resolved.subjects]
 
@@ -172,3 +183,28 @@ def _more(
                 {"feature": neighbour.feature, "jaccard": neighbour.similarity} for neighbour in together
             ]
     return more
+
+
+def _scramble(
+    resolved: ResolvedRun,
+    name: str,
+    stored: tuple[TokenStore, ActivationStore],
+    more: Mapping[int, dict[str, Any]],
+    models: ModelPool,
+    n: int,
+    progress: Progress,
+) -> None:
+    """Add to ``more`` what is left of each feature's activations in scrambled contexts."""
+    asked = len(more) * n * len(WAYS)
+    if asked > _MOST_SCRAMBLED:
+        what = (
+            f"{n} activations of {len(more):,} features are {asked:,} contexts to read; {_MOST_SCRAMBLED:,} is the most"
+        )
+        hint = "choose fewer features, with features=... or features.where=..., or fewer activations of each"
+        raise ConfigError(what, where="--scrambled", hint=hint)
+    model, source = models.load(resolved.subjects[name])
+    batch_tokens = resolved.execution.collect_batch_tokens
+    for result in scrambled(
+        model, source, *stored, list(more), n, seed=resolved.seed, batch_tokens=batch_tokens, progress=progress
+    ):
+        more[result.feature]["scrambled"] = result.plain()

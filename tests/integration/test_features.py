@@ -40,6 +40,7 @@ def test_all_features_with_all_there_is_to_say() -> None:
         assert facts["deciles"] == sorted(facts["deciles"])
         assert 0 < facts["token_share"] <= 1
         assert 0 <= facts["positional_share"] <= 1
+        assert facts["unigram_share"] is None or 0 <= facts["unigram_share"] <= 1
         assert sum(token["count"] for token in facts["top_tokens"]) <= facts["n_active"]
     # An SAE trained on real text has features of one token and features of many.
     assert subject["flagged"]["single_token"] > 0
@@ -58,6 +59,25 @@ def test_a_condition_chooses_and_neighbours_and_promoted_tokens_are_worked_out()
         assert all(near["feature"] != facts["feature"] for near in facts["nearest_by_direction"])
         assert all(0 < near["jaccard"] <= 1 for near in facts["nearest_by_tokens"])
     assert found("features=sample", "features.n=5", where, "--neighbours", "3", "--logits", "4") == subject
+
+
+def test_what_is_left_in_scrambled_contexts() -> None:
+    """On the real model features that the token explains keep most activations, those it says little of few."""
+    chosen = ("features=sample", "features.n=3", "--scrambled", "6")
+    alone = found("features.where='unigram and token_share > 0.5 and n_active > 20'", *chosen)
+    others = found("features.where='unigram_share < 0.2 and density < 0.02 and n_active > 20'", *chosen)
+    left = []
+    for subject in (alone, others):
+        results = [facts["scrambled"] for facts in subject["features"]]
+        assert [result["n"] for result in results] == [6, 6, 6]
+        for result in results:
+            for way in ("reordered", "replaced"):
+                for part in ("share", "strength"):
+                    assert 0 <= result[way][part]["low"] <= result[way][part]["mean"] <= result[way][part]["high"] <= 1
+        left.append(sum(result["replaced"]["share"]["mean"] for result in results) / 3)
+    assert left[0] > 0.6
+    assert left[1] < 0.3
+    assert found("features.where='unigram and token_share > 0.5 and n_active > 20'", *chosen) == alone
 
 
 def test_the_table_for_people() -> None:
@@ -80,6 +100,8 @@ def test_the_table_for_people() -> None:
         (("--sort", "densty"), "did you mean density"),
         (("features.where='densty > 1'",), "did you mean density"),
         (("--top", "-1"), "--top"),
+        (("demo_sae",), "both choose subjects"),
+        (("--scrambled", "30"), "contexts to read"),
         (("features=list", "features.ids=[999999]"), "there is no feature 999999"),
         (("features=file",), "features.path"),
     ],

@@ -41,7 +41,7 @@ def test_one_token(written_tokens: Any, written_activations: Any) -> None:
     corpus = written_tokens(CONTEXTS)
     on_seven = np.flatnonzero(corpus.tokens == 7)
     found, _ = facts_of(written_tokens, written_activations, dict.fromkeys(on_seven.tolist(), 2.0))
-    assert found.flags == ("single_token",)
+    assert found.flags == ("single_token", "unigram")
     (only,) = found.top_tokens
     assert (only.text, only.count, only.mean) == (" t7", on_seven.size, 2.0)
 
@@ -51,6 +51,17 @@ def test_the_token_before(written_tokens: Any, written_activations: Any) -> None
     after_seven = [int(at) + 1 for at in np.flatnonzero(corpus.tokens[:-1] == 7) if (at + 1) % 10]
     found, _ = facts_of(written_tokens, written_activations, dict.fromkeys(after_seven, 1.0))
     assert (found.previous_token, found.previous_share, found.flags) == (" t7", 1.0, ("prior_token",))
+
+
+def test_several_tokens_whatever_is_around_them(written_tokens: Any, written_activations: Any) -> None:
+    corpus = written_tokens(CONTEXTS)
+    fired = {int(at): float(corpus.tokens[at]) for at in np.flatnonzero((corpus.tokens > 6) & (corpus.tokens < 10))}
+    found, _ = facts_of(written_tokens, written_activations, fired)
+    assert (found.unigram_share, found.flags) == (1.0, ("unigram",))
+    half = dict(list(fired.items())[::2])
+    sometimes, _ = facts_of(written_tokens, written_activations, half)
+    assert 0.2 < sometimes.unigram_share < 0.8
+    assert sometimes.flags == ()
 
 
 def test_the_beginning_of_contexts(written_tokens: Any, written_activations: Any) -> None:
