@@ -71,12 +71,13 @@ def building(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def cache_errors(final: Path, hint: str = _CACHE_HINT) -> Iterator[None]:
+def cache_errors(final: Path, hint: str = _CACHE_HINT, within: Path | None = None) -> Iterator[None]:
     """Hold a context in which the errors of a cache that cannot be written become one line.
 
     Args:
         final: What is being made.
         hint: How that is mended.
+        within: The folder whose errors are meant; those of files elsewhere are left as they are.
 
     Raises:
         MaterialError: If the cache cannot be written, or its disk is full.
@@ -84,7 +85,8 @@ def cache_errors(final: Path, hint: str = _CACHE_HINT) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _CACHE_ERRORS:
+        elsewhere = within is not None and isinstance(error.filename, str) and not _is_in(error.filename, within)
+        if error.errno not in _CACHE_ERRORS or elsewhere:
             raise
         raise MaterialError(f"cannot write the cache: {error.strerror}", where=str(final), hint=hint) from error
 
@@ -131,7 +133,11 @@ def write_meta(folder: Path, meta: Mapping[str, Any], files: Sequence[str]) -> N
         name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in files
     }
     whole = {**plain(dict(meta)), "created": datetime.now(UTC).isoformat(timespec="seconds"), "files": described}
-    (folder / META).write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    new = folder / f"new-{META}"
+    with new.open("wb") as stream:
+        stream.write((json.dumps(whole, indent=2, sort_keys=True) + "\n").encode())
+        _synced(stream)
+    new.replace(folder / META)
 
 
 def read_meta(folder: Path, *, kind: str, format_version: int, fingerprint: str | None = None) -> dict[str, Any]:
@@ -198,7 +204,9 @@ def save_array(path: Path, array: np.ndarray, dtype: np.dtype[Any] | type[np.gen
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as an uncompressed ``.npz``; the same arrays give the same bytes."""
     named: Any = dict(arrays)
-    np.savez(path, **named)
+    with path.open("wb") as stream:
+        np.savez(stream, **named)
+        _synced(stream)
 
 
 def mark_used(folder: Path) -> None:
@@ -243,10 +251,21 @@ class ArrayAppender:
             if self._stream.tell() != self._start:  # the format leaves room for 21 digits
                 message = "the header of an array outgrew its place"
                 raise AssertionError(message)
+            _synced(self._stream)
 
     def _write_header(self) -> None:
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
         np.lib.format.write_array_header_1_0(self._stream, header)
+
+
+def _is_in(path: str, folder: Path) -> bool:
+    return Path(path).absolute().is_relative_to(folder.absolute())
+
+
+def _synced(stream: IO[bytes]) -> None:
+    """Have the disk hold what was written, so that a crash of the whole machine finds it there, too."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _lock_of(partial: Path) -> Path:

@@ -66,7 +66,7 @@ def prune(
 ) -> list[Artefact]:
     """Return the artefacts that were removed, or with ``dry_run`` would be.
 
-    Without ``older_than`` also what interrupted collections left to go on from, which is no artefact yet.
+    What interrupted collections left to go on from goes too, though it is no artefact yet and not in the list.
 
     The answers of language models stay: they are removed answer by answer (``harness.llm.cache_contents``), as their
     file may be in use, and was paid for.
@@ -96,8 +96,7 @@ def prune(
     if not dry_run:
         for kind in kinds:
             _sweep(cache / kind)
-            if older_than is None:
-                remove_unfinished(cache / kind)
+            remove_unfinished(cache / kind, before, keep)
         for artefact in chosen:
             for part in _with_journals(artefact.path):
                 _remove(part)

@@ -38,8 +38,10 @@ MEMORY_BUDGET = 1 << 30
 """Bytes of working memory, beside the models and their forward pass."""
 
 _WAITING = "another process collects the same activations: waiting for it"
-_VALUE_BYTES = 16
-"""Memory that a feature value needs at most while it is encoded: in float32, with its pre-activation and a mask."""
+_ENCODED_AT_ONCE = 1 << 23
+"""Feature values computed at once. It is fixed, as the last digits of values may depend on it."""
+_ENCODE_BYTES = 32 * _ENCODED_AT_ONCE
+"""Memory that this may take, if every value is active."""
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,11 @@ def _make(
                 source.n_features,
                 tokens.n_tokens,
                 request.subject,
-                run_entries=max(1, memory // 2 // len(places) // ENTRY_BYTES),
+                run_entries=max(1, max(memory - _ENCODE_BYTES, memory // 4) // len(places) // ENTRY_BYTES),
                 context_starts=tokens.context_starts,
                 most_kept=MOST_KEPT,
                 strongest=STRONGEST_CONTEXTS,
+                made_with=f"batches of {batch_tokens}",
             )
             stack.enter_context(closing(writer))
             meta = {
@@ -185,7 +188,7 @@ def _make(
             _begin(jobs[-1], spans, tokens, progress)
         names = ", ".join(group[folder].subject for folder in places)
         with progress.task(f"collecting activations ({names})", tokens.n_tokens, "tokens") as bar:
-            _read(model, jobs, tokens, spans, batch_tokens, memory, bar)
+            _read(model, jobs, tokens, spans, batch_tokens, bar)
         for job in jobs:
             job.writer.finish(job.meta)
             job.place.publish()
@@ -198,6 +201,8 @@ def _begin(job: _Job, spans: Sequence[Span], tokens: TokenStore, progress: Progr
         done = job.writer.spans_done[-1].end
         progress.say(f"{subject}: going on after {done:,} of {tokens.n_tokens:,} tokens that were collected before")
         return
+    if job.writer.begun_again:
+        progress.say(f"{subject}: what was collected before is damaged or of other batches, and is made again")
     stores = job.place.final.parent
     donor = find_donor(stores, job.meta["identity"], job.meta["batch_tokens"], spans, tokens.context_starts)
     if donor is None:
@@ -218,7 +223,6 @@ def _read(
     tokens: TokenStore,
     spans: Sequence[Span],
     batch_tokens: int,
-    memory: int,
     bar: ProgressTask,
 ) -> None:
     lengths = np.diff(tokens.context_starts)
@@ -239,7 +243,7 @@ def _read(
                 hidden = model.hidden_states(batch.ids, batch.mask, hookpoints)
                 states = {hookpoint: _finite(hidden[hookpoint][batch.kept], str(hookpoint)) for hookpoint in hookpoints}
                 for job in wanting:
-                    _encode(job, states[job.source.hookpoint], batch, memory // 2)
+                    _encode(job, states[job.source.hookpoint], batch)
                 bar.advance(batch.positions.size)
         for job in wanting:
             job.writer.end_span(span.digest, span.end)
@@ -260,14 +264,14 @@ def _batch(tokens: TokenStore, contexts: np.ndarray, lengths: np.ndarray, device
     return _Batch(as_ids, as_mask, as_kept, places, np.cumsum(lengths))
 
 
-def _encode(job: _Job, hidden: torch.Tensor, batch: _Batch, memory: int) -> None:
+def _encode(job: _Job, hidden: torch.Tensor, batch: _Batch) -> None:
     source = job.source
     if hidden.shape[-1] != source.d_in:
         raise FeatureSourceError(
             f"the source reads hidden states of width {source.d_in}, and {source.hookpoint} has {hidden.shape[-1]}",
             hint="the feature source was made for another model or hookpoint",
         )
-    for first, last, more in _parts(batch.ends, max(1, memory // _VALUE_BYTES // source.n_features)):
+    for first, last, more in _parts(batch.ends, max(1, _ENCODED_AT_ONCE // source.n_features)):
         found = source.encode_sparse(hidden[first:last])
         rows, features = found.row.cpu().numpy(), found.feature.cpu().numpy()
         values = found.value.float().cpu().numpy()
@@ -281,7 +285,8 @@ def _parts(ends: np.ndarray, rows: int) -> Iterator[tuple[int, int, bool]]:
     """
     first, total = 0, int(ends[-1])
     while first < total:
-        last = int(ends[max(int(np.searchsorted(ends, first + rows, side="right")) - 1, 0)])
+        fitting = int(np.searchsorted(ends, first + rows, side="right")) - 1
+        last = int(ends[fitting]) if fitting >= 0 else 0
         if last <= first:  # not even one context fits
             last = min(first + rows, total)
         yield first, last, bool(last not in ends)

@@ -13,12 +13,15 @@ context's, so the strongest windows of the corpus are among those of the stronge
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    Entries = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 __all__ = ["MOST_KEPT", "SCHEME", "STRONGEST_CONTEXTS", "SampleState", "context_levels", "unpack_contexts"]
 
@@ -30,6 +33,7 @@ STRONGEST_CONTEXTS = 128
 
 LEVELS = 24
 _CONTEXT_BITS = 31
+_ROWS_AT_ONCE = 512
 _ARRAYS = ("n_active", "largest", "level", "features", "counts", "strongest", "settled")
 
 
@@ -127,7 +131,7 @@ class SampleState:
         features: np.ndarray,
         positions: np.ndarray,
         values: np.ndarray,
-        earlier: Callable[[int], tuple[np.ndarray, np.ndarray]],
+        earlier: Callable[[], Iterable[Entries]],
     ) -> None:
         """Take account of activations, sorted by feature, then by position. No context may come in two calls.
 
@@ -135,7 +139,8 @@ class SampleState:
             features: Their features, int64 [n].
             positions: Their positions, int64 [n].
             values: Their values, float32 [n].
-            earlier: Returns positions and values of all activations of a feature seen before.
+            earlier: Yields features, positions and values of all activations that earlier calls kept, in any parts
+                that are sorted so and hold whole contexts.
         """
         if not features.size:
             return
@@ -150,7 +155,14 @@ class SampleState:
             return
         over = met[(self.n_active[met] > self.most) & (self._row[met] < 0)]
         if over.size:
-            self._begin(over, features, positions, values, earlier)
+            self._begin(over)
+            new = np.zeros(self.level.size, dtype=np.bool_)
+            new[over] = True
+            # Everything seen of them so far is still there, as nothing of them was left out.
+            for part in chain(earlier(), [(features, positions, values)]):
+                mine = new[part[0]]
+                if mine.any():
+                    self._count(*(array[mine] for array in part))
         self._raise()
 
     def kept(self, features: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -192,25 +204,24 @@ class SampleState:
         """Keep the strongest of the contexts there are and of those given, which are new and sorted by row."""
         positive = peaks > 0
         rows, context, peaks = rows[positive], context[positive], peaks[positive]
-        if not rows.size:
-            return
+        packed = _pack(peaks, context)
         first = np.flatnonzero(np.diff(rows, prepend=-1))
         lengths = np.diff(np.append(first, rows.size))
         width = self.strongest.shape[1]
-        offered = np.full((len(self.features), int(lengths.max())), -1, dtype=np.int64)
-        offered[rows, np.arange(rows.size) - np.repeat(first, lengths)] = _pack(peaks, context)
-        both = np.concatenate([self.strongest, offered], axis=1)
-        self.strongest = -np.sort(-both, axis=1)[:, :width]
+        # Some rows at a time, so that what is sorted at once does not grow with their number.
+        for begin in range(0, first.size, _ROWS_AT_ONCE):
+            some = slice(begin, begin + _ROWS_AT_ONCE)
+            counts, starts = lengths[some], first[some]
+            last = starts[-1] + counts[-1]
+            offered = np.full((counts.size, int(counts.max())), -1, dtype=np.int64)
+            within = np.arange(starts[0], last) - np.repeat(starts, counts)
+            offered[np.repeat(np.arange(counts.size), counts), within] = packed[starts[0] : last]
+            whose = rows[starts]
+            both = np.concatenate([self.strongest[whose], offered], axis=1)
+            self.strongest[whose] = -np.sort(-both, axis=1)[:, :width]
 
-    def _begin(
-        self,
-        over: np.ndarray,
-        features: np.ndarray,
-        positions: np.ndarray,
-        values: np.ndarray,
-        earlier: Callable[[int], tuple[np.ndarray, np.ndarray]],
-    ) -> None:
-        """Begin to sample features; everything seen of them so far is looked at again, as it is all still there."""
+    def _begin(self, over: np.ndarray) -> None:
+        """Make room for features of which a sample is kept from now on."""
         merged = np.union1d(self.features, over)
         place = np.searchsorted(merged, self.features)
         for name, empty in (("counts", 0), ("strongest", -1), ("settled", -1)):
@@ -220,14 +231,6 @@ class SampleState:
             setattr(self, name, after)
         self.features = merged
         self._row[merged] = np.arange(merged.size)
-        for feature in over.tolist():
-            before_positions, before_values = earlier(feature)
-            span = slice(*np.searchsorted(features, (feature, feature + 1)))
-            all_positions = np.concatenate([before_positions, positions[span]])
-            all_values = np.concatenate([before_values, values[span]])
-            order = np.argsort(all_positions, kind="stable")
-            of_it = np.full(order.size, feature, dtype=np.int64)
-            self._count(of_it, all_positions[order], all_values[order])
 
     def _raise(self) -> None:
         left = np.cumsum(self.counts[:, ::-1], axis=1)[:, ::-1]

@@ -52,12 +52,13 @@ class Donor:
         writer.take_over(self._blocks(), self.spans, self.store.sampled.then())
 
     def _blocks(self) -> Iterator[Block]:
-        first, held = 0, list[tuple[np.ndarray, np.ndarray]]()
+        first, n_held, held = 0, 0, list[tuple[np.ndarray, np.ndarray]]()
         for feature in range(self.store.n_features):
             found = self.store.feature(feature)
             count = int(np.searchsorted(found.positions, self.n_tokens))
             held.append((found.positions[:count], found.values[:count]))
-            if sum(positions.size for positions, _ in held) >= _BLOCK_ENTRIES or feature == self.store.n_features - 1:
+            n_held += count
+            if n_held >= _BLOCK_ENTRIES or feature == self.store.n_features - 1:
                 counts = [positions.size for positions, _ in held]
                 yield Block(
                     first=first,
@@ -66,7 +67,7 @@ class Donor:
                     positions=np.concatenate([positions for positions, _ in held]),
                     values=np.concatenate([values for _, values in held]),
                 )
-                first = feature + 1
+                first, n_held = feature + 1, 0
                 held.clear()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +60,7 @@ class FeatureFacts:
         previous_share: Share of its activations that follow its most frequent previous token; the beginning of a
             context counts as a token of its own.
         unigram_share: Share of its variance over the corpus that the token alone explains, 0 to 1: 1 where it looks
-            its value up by the token; None where no token it fires on is in the corpus twice. See ``unigram``.
+            its value up by the token; None below ten activations on tokens that are there twice. See ``unigram``.
         top_tokens: The tokens it fires on most often.
         previous_token: The most frequent token before its activations; None for the beginning of a context.
         sampled: Whether only a sample of contexts is kept. ``n_active``, ``density`` and ``max`` are exact all the
@@ -150,7 +151,6 @@ class FactReader:
         self._lengths = np.diff(self._contexts.starts)
         self._at_place = _tokens_at_places(self._lengths, int(self._lengths.max(initial=0)))
         self._texts: dict[int, str] = {}
-        self._unigram = UnigramReader(tokens)
 
     def facts(self, feature: int) -> FeatureFacts:
         """Return the facts of one feature.
@@ -170,6 +170,10 @@ class FactReader:
         else:
             return FeatureFacts(feature, 0, 0.0)
         return dataclasses.replace(facts, unigram_share=self._unigram.share(found))
+
+    @cached_property
+    def _unigram(self) -> UnigramReader:
+        return UnigramReader(self._tokens)  # reads the whole corpus, which only the first fact asked for must pay
 
     def _of_sample(
         self, feature: int, positions: np.ndarray, values: np.ndarray, sample: ContextSample

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Block", "Run", "entries_of", "merged", "write_run"]
+__all__ = ["Block", "Run", "merged", "write_run"]
 
 _PARTS = ("counts", "positions", "values")
 _FEATURES_16 = 1 << 16
@@ -48,6 +48,12 @@ class Run:
         # Mapped anew each time, so that pages already merged do not stay in memory.
         positions, values = (load_array(folder, f"{self.name}.{part}.npy") for part in _PARTS[1:])
         return np.array(positions[first:last]), np.array(values[first:last])
+
+    def entries_of_all(self, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the feature (int64), position (int64) and value of every entry."""
+        counts = self.counts(folder)
+        positions, values = self.entries_between(folder, 0, self.entries)
+        return np.repeat(np.arange(counts.size), counts), positions.astype(np.int64), values
 
     def intact(self, folder: Path) -> bool:
         """Return whether the files are there and are those that were written."""
@@ -116,20 +122,6 @@ def merged(folder: Path, runs: Sequence[Run], n_features: int, most: int) -> Ite
         ]
         if parts:
             yield _sorted(first, last, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def entries_of(folder: Path, runs: Sequence[Run], feature: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions (int64) and values (float32) of one feature in all runs, in the order of the runs."""
-    positions, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
-    for run in runs:
-        counts = run.counts(folder)
-        number = int(counts[feature])
-        if number:
-            before = int(counts[:feature].sum(dtype=np.int64))
-            found = run.entries_between(folder, before, before + number)
-            positions.append(found[0].astype(np.int64))
-            values.append(found[1])
-    return np.concatenate(positions), np.concatenate(values)
 
 
 def _part(

@@ -7,18 +7,22 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 from harness.activations.artefact import META, cache_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-__all__ = ["STATE", "Unfinished", "remove_unfinished", "unfinished"]
+__all__ = ["RUNS", "STATE", "Unfinished", "clear_remains", "remove_unfinished", "unfinished"]
 
 STATE = "state.npz"
 """The file whose presence says that there is something to go on from."""
+
+RUNS = "runs"
+"""The folder of what is not in the artefact's own files yet."""
 
 _PREFIX = ".unfinished-"
 _LOCK = ".lock"
@@ -39,6 +43,7 @@ class Unfinished:
 
     def publish(self) -> None:
         """Move the finished artefact into its place; if one is there by now, that one stays."""
+        clear_remains(self.folder)
         try:
             self.folder.rename(self.final)
         except OSError:
@@ -62,25 +67,45 @@ def unfinished(final: Path, waiting: Callable[[], None]) -> Iterator[Unfinished 
         MaterialError: If the cache cannot be written, or its disk is full.
     """
     folder = final.with_name(f"{_PREFIX}{final.name}")
-    with cache_errors(final, _HINT):
+    with cache_errors(final, _HINT, within=final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_name(folder.name + _LOCK), waiting):
             if final.exists():
                 yield None
                 return
             folder.mkdir(exist_ok=True)
+            made = Unfinished(folder, final)
+            if (folder / META).exists():  # whole, but its maker did not come to move it
+                made.publish()
+                yield None
+                return
             try:
-                yield Unfinished(folder, final)
+                yield made
             finally:
-                if not (folder / STATE).exists():
+                if not (folder / STATE).exists() and not (folder / META).exists():
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_unfinished(parent: Path) -> list[Path]:
-    """Return the folders of unfinished artefacts in ``parent`` that no process works on, all removed."""
+def clear_remains(folder: Path) -> None:
+    """Remove what the artefact in ``folder``, which is whole, could be gone on from."""
+    for name in (STATE, f"new-{STATE}"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / RUNS, ignore_errors=True)
+
+
+def remove_unfinished(parent: Path, before: datetime | None = None, keep: Collection[str] = ()) -> list[Path]:
+    """Return the folders of unfinished artefacts in ``parent`` that no process works on, all removed.
+
+    Args:
+        parent: Where to look.
+        before: Leave what was worked on since; None leaves nothing.
+        keep: Names of artefacts whose unfinished work stays.
+    """
     removed = []
     for folder in sorted(parent.glob(f"{_PREFIX}*")):
-        if not folder.is_dir():
+        if not folder.is_dir() or folder.name.removeprefix(_PREFIX) in keep:
+            continue
+        if before is not None and datetime.fromtimestamp(folder.stat().st_mtime, UTC) > before:
             continue
         lock = folder.with_name(folder.name + _LOCK)
         with lock.open("a") as handle:
@@ -88,6 +113,8 @@ def remove_unfinished(parent: Path) -> list[Path]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue  # it is being worked on
+            if not _is_at(handle, lock):
+                continue  # and so is this, under a lock of its own
             shutil.rmtree(folder, ignore_errors=True)
             lock.unlink(missing_ok=True)
             removed.append(folder)

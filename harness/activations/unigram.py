@@ -14,7 +14,7 @@ __all__ = ["UnigramReader", "explained_by_token"]
 _BLOCK = 1 << 24
 
 
-def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray) -> float | None:
+def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray, fewest: int = 10) -> float | None:
     """Return the share of a feature's variance over a corpus that the identity of the token explains, 0 to 1.
 
     The effect size of a one-way analysis of variance with the token ids as groups and silent tokens counted as 0. Let
@@ -28,24 +28,28 @@ def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray) 
     near 1 for whatever fires on rare words, since a few values lie near their own mean whatever they are; without bias
     in ``s_t^2`` a feature that does not depend on the token has 0 on average (before what is negative becomes 0; as
     Kelley's epsilon squared, PNAS 21, 1935, which takes the groups' variances to be equal, and here they are not).
-    Ids that are there only once say nothing about this, and are left out of all of it.
+    Ids that are there only once say nothing about this, and are left out of all of it. Below ``fewest`` activations on
+    the others nothing is said: a name of one document would explain all there is.
 
     Args:
         ids: Token id of each activation, int [n].
         values: The activations, [n].
         counts: How often each id is in the corpus, by id, int [more than the largest of ``ids``].
+        fewest: Activations on ids that are there more than once, from which on anything is said; at least 1.
 
     Returns:
-        The share; None if the feature fires on no id that is there more than once, or does not vary.
+        The share; None if there are fewer activations than that, or it does not vary.
     """
     repeated = counts[ids] > 1
     ids, values = ids[repeated], values[repeated].astype(np.float64)
-    if not ids.size:
+    if ids.size < fewest:
         return None
-    met, group, fires = np.unique(ids, return_inverse=True, return_counts=True)
-    there = counts[met].astype(np.int64)
-    means = np.bincount(group, weights=values) / there
-    squares = np.bincount(group, weights=(values - means[group]) ** 2) + (there - fires) * means**2
+    every = np.bincount(ids)
+    met = np.flatnonzero(every)
+    fires, there = every[met], counts[met].astype(np.int64)
+    means_of = np.bincount(ids, weights=values) / np.maximum(counts[: every.size], 1)
+    means = means_of[met]
+    squares = np.bincount(ids, weights=(values - means_of[ids]) ** 2)[met] + (there - fires) * means**2
     total = int(counts[counts > 1].sum())
     mean = float(values.sum()) / total
     variance = float(((values - mean) ** 2).sum() + (total - values.size) * mean**2) / (total - 1)

@@ -21,9 +21,9 @@ import numpy as np
 from harness.activations import positions as code
 from harness.activations.artefact import ArrayAppender, save_array, save_arrays, write_meta
 from harness.activations.context_sample import MOST_KEPT, SCHEME, STRONGEST_CONTEXTS, SampleState
-from harness.activations.runs import Run, entries_of, merged, write_run
+from harness.activations.runs import Run, merged, write_run
 from harness.activations.store import FILES, FORMAT, KIND, SAMPLED, SPANS
-from harness.activations.unfinished import STATE
+from harness.activations.unfinished import RUNS, STATE, clear_remains
 from harness.errors import FeatureSourceError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ RUN_ENTRIES = 1 << 21
 ENTRY_BYTES = 128
 """Memory that an activation held needs at most, two runs being in memory while one is sorted and written."""
 
-_RUNS = "runs"
 
 _UINT32_VALUES = 1 << 32
 _FLOAT16_LARGEST = float(np.finfo(np.float16).max)
@@ -92,6 +91,7 @@ class ActivationWriter:
             feature are kept, however many.
         most_kept: Activations of a feature above which a sample of contexts is kept.
         strongest: Contexts of such a feature kept for their largest value.
+        made_with: What values depend on beside the store's identity; what was committed with other such is made again.
     """
 
     def __init__(
@@ -105,9 +105,11 @@ class ActivationWriter:
         context_starts: np.ndarray | None = None,
         most_kept: int = MOST_KEPT,
         strongest: int = STRONGEST_CONTEXTS,
+        made_with: str = "",
     ) -> None:
         self._folder, self._n_features, self._n_tokens, self._name = folder, n_features, n_tokens, name
-        self._run_entries = run_entries
+        self._run_entries, self._made_with = run_entries, made_with
+        self._begun_again = False
         starts = np.array([0, n_tokens]) if context_starts is None else np.asarray(context_starts)
         most = max(n_tokens, 1) if context_starts is None else most_kept
         self._sample = SampleState.fresh(n_features, starts, most, strongest)
@@ -120,7 +122,7 @@ class ActivationWriter:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="runs")
         self._pending: Future[None] | None = None
         self._fresh = {name: array.copy() for name, array in self._sample.arrays().items()}
-        (folder / _RUNS).mkdir(exist_ok=True)
+        (folder / RUNS).mkdir(exist_ok=True)
         self._restore()
 
     @property
@@ -132,6 +134,11 @@ class ActivationWriter:
     def spans_done(self) -> tuple[SpanFacts, ...]:
         """Return the spans that are committed."""
         return tuple(self._spans)
+
+    @property
+    def begun_again(self) -> bool:
+        """Return whether something was committed that cannot be gone on from."""
+        return self._begun_again
 
     def close(self) -> None:
         """Wait for what is being written, whatever becomes of it."""
@@ -245,8 +252,6 @@ class ActivationWriter:
         self._write_sampled()
         lines = "".join(json.dumps(span.plain(), sort_keys=True) + "\n" for span in spans)
         (self._folder / SPANS).write_text(lines, encoding="utf-8")
-        shutil.rmtree(self._folder / _RUNS)
-        (self._folder / STATE).unlink(missing_ok=True)
         facts = {
             "kind": KIND,
             "format": FORMAT,
@@ -266,7 +271,9 @@ class ActivationWriter:
                 "strongest_contexts": int(self._sample.strongest.shape[1]),
             },
         }
+        # With meta.json the store is whole; only then may go what it could be made again from.
         write_meta(self._folder, {**meta, **facts}, (*FILES, SAMPLED, SPANS))
+        clear_remains(self._folder)
         self.close()
 
     def _rounded(self, values: np.ndarray) -> np.ndarray:
@@ -291,8 +298,9 @@ class ActivationWriter:
                 hint="check the weights, or load the subject model in float32",
             )
         if features.min() < 0 or features.max() >= self._n_features:
+            other = features.min() if features.min() < 0 else features.max()
             raise FeatureSourceError(
-                f"the source gave feature {features.max()} but says it has {self._n_features}", where=self._name
+                f"the source gave feature {other} but says it has {self._n_features}", where=self._name
             )
 
     def _flush(self) -> None:
@@ -321,7 +329,9 @@ class ActivationWriter:
         features, positions = np.divmod(keys, self._n_tokens)
         del keys
         self._refuse_two_values(features, positions)
-        self._sample.see(features, positions, values, lambda feature: entries_of(self._at, self._runs, feature))
+        self._sample.see(
+            features, positions, values, lambda: (run.entries_of_all(self._at) for run in list(self._runs))
+        )
         kept = self._sample.kept(features, positions)
         if not kept.all():
             features, positions, values = features[kept], positions[kept], values[kept]
@@ -329,18 +339,15 @@ class ActivationWriter:
 
     @property
     def _at(self) -> Path:
-        return self._folder / _RUNS
+        return self._folder / RUNS
 
     def _write(self, counts: np.ndarray, positions: np.ndarray, values: np.ndarray) -> None:
         wide = self._n_tokens > _UINT32_VALUES
         self._runs.append(write_run(self._at, f"{len(self._runs):06d}", counts, positions, values, wide=wide))
 
     def _see_imported(self, block: Block, sampled: np.ndarray) -> None:
-        def nothing(feature: int) -> tuple[np.ndarray, np.ndarray]:  # a block has whole features
-            return entries_of(self._at, [], feature)
-
         whole = ~np.isin(block.features, sampled)  # of the others all that counts is in the state taken over
-        self._sample.see(block.features[whole], block.positions[whole], block.values[whole], nothing)
+        self._sample.see(block.features[whole], block.positions[whole], block.values[whole], tuple)
 
     def _commit(self, facts: SpanFacts) -> None:
         self._spans.append(facts)
@@ -348,6 +355,7 @@ class ActivationWriter:
             "spans": [span.plain() for span in self._spans],
             "runs": [run.plain() for run in self._runs],
             "shape": [self._n_features, self._n_tokens],
+            "made_with": self._made_with,
         }
         text = np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)
         new = self._folder / f"new-{STATE}"
@@ -363,11 +371,13 @@ class ActivationWriter:
             runs = [Run(**run) for run in described["runs"]]
             spans = [SpanFacts.of(span) for span in described["spans"]]
             fits = described["shape"] == [self._n_features, self._n_tokens]
+            fits = fits and described["made_with"] == self._made_with
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             fits, runs, spans, arrays = False, [], [], {}
         if fits and all(run.intact(self._at) for run in runs):
             self._sample.restore(arrays)
             self._runs, self._spans = runs, spans
+        self._begun_again = (self._folder / STATE).exists() and not self._spans
         held = {run.name for run in self._runs}
         for path in self._at.iterdir():
             if path.name.split(".")[0] not in held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.kinds import disabled_plugins
@@ -23,6 +24,7 @@ __all__ = ["features", "with_subjects"]
 
 _UNSCORED = ("scorers=[]", "controls=[]")
 _NOT_A_CHOICE = "features.where"
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKENS_SHOWN = 5
 _TOKEN_WIDTH = 16
 _WAYS = ("replaced", "reordered")  # what the words before a token were, the harder test first
@@ -77,6 +79,9 @@ def with_subjects(overrides: Sequence[str]) -> list[str]:
     others = [override for override in overrides if override not in names]
     if not names:
         return others
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"'{name}' is neither a subject's name nor KEY=VALUE", hint="harness list subjects")
     for override in others:
         if override.partition("=")[0].lstrip("+") == "subject":
             raise ConfigError(f"'{names[0]}' and '{override}' both choose subjects", hint="use one of the two ways")

@@ -151,9 +151,9 @@ def _add_features(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "features",
         help="what a corpus shows of a subject's features, before anything is explained",
         description="Density, largest value, tokens and places of every feature on the corpus, and what flags it: "
-        "dead, dense, single_token, prior_token, positional, unigram. The overrides are those of `harness run`: with "
-        "features=... only those features are looked at, and features.where='density > 1e-4 and not prior_token' "
-        "chooses among them.",
+        "dead, dense, single_token, prior_token, positional, unigram, sampled. The overrides are those of "
+        "`harness run`: with features=... only those features are looked at, and "
+        "features.where='density > 1e-4 and not prior_token' chooses among them.",
     )
     parser.add_argument(
         "overrides",

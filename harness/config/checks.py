@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["check_name", "check_run"]
 
 BOS_POLICIES = ("none", "prepend")
-_LEAST_MEMORY = 32_000_000
+_LEAST_MEMORY = 384_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _NAME_HINT = "letters, digits, '_', '.' and '-', not beginning with a sign, at most 128"
 
@@ -117,7 +117,7 @@ def _check_budget(budget: BudgetConfig) -> None:
 
 def _check_memory(memory: MemoryConfig) -> None:
     if (size := size_in_bytes(memory.budget, "memory.budget")) < _LEAST_MEMORY:
-        raise ConfigError(f"{size:,} bytes are too few to work with", where="memory.budget", hint="at least 32MB")
+        raise ConfigError(f"{size:,} bytes are too few to work with", where="memory.budget", hint="at least 384MB")
 
 
 def _at_least(values: Mapping[str, int], least: Mapping[str, int], where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
@@ -111,25 +112,28 @@ def judging(
         config: The selection.
         builder: Builds records.
         subject: The subject's name.
-        facts: Returns the facts of a feature; needed for ``where``.
+        facts: Returns the facts of a feature, which the record then carries; needed for ``where``.
+
+    Raises:
+        ValueError: If ``facts`` is needed and not given.
     """
     condition = None if config.where is None else Condition(config.where)
-    return lambda feature: _unfit(condition, feature, subject, facts) or builder.build(feature)
-
-
-def _unfit(
-    condition: Condition | None, feature: int, subject: str, facts: Callable[[int], FeatureFacts] | None
-) -> SkippedFeature | None:
-    """Return the feature as passed over, if it does not meet the condition."""
-    if condition is None:
-        return None
+    if condition is None and facts is None:
+        return builder.build
     if facts is None:
         message = "a condition on facts, and no facts"
         raise ValueError(message)
-    found = facts(feature)
-    if condition.holds(found):
-        return None
-    return SkippedFeature(subject, feature, "where", f"{condition.detail(found)}; wanted {condition.text}")
+
+    def judged(feature: int) -> Result:
+        found = None if condition is None else facts(feature)
+        if condition is not None and found is not None and not condition.holds(found):
+            return SkippedFeature(subject, feature, "where", f"{condition.detail(found)}; wanted {condition.text}")
+        result = builder.build(feature)
+        if isinstance(result, SkippedFeature):
+            return result
+        return dataclasses.replace(result, facts=found or facts(feature))
+
+    return judged
 
 
 def candidates(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache as cache_calls
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,6 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
             subject = resolved.subjects[name]
             builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed)
             progress.say(f"{subject.name}: choosing features and building their records")
-            facts = cache_calls(FactReader(tokens, store).facts)
             records: Sequence[FeatureRecord] = ()
             skipped: Sequence[SkippedFeature]
             try:
@@ -97,14 +95,13 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
                         store.n_features,
                         subject.name,
                         counts=store.counts(),
-                        facts=facts,
+                        facts=FactReader(tokens, store).facts,
                         building=building,
                     )
             except NoUsableFeatureError as error:
                 progress.say(str(error))
                 unusable.append(error)
                 skipped = error.skipped
-            records = [dataclasses.replace(record, facts=facts(record.feature)) for record in records]
             named = _with_logit_tokens(resolved, subject, records, models)
             prepared[subject.name] = SubjectData(
                 name=subject.name,

@@ -60,7 +60,7 @@ class RecordTask:
     def open(self) -> Callable[[int], Result]:
         """Return what gives the record of a feature, or why it has none, from newly opened stores."""
         tokens = TokenStore(self.tokens, cast("Decoder", load_tokenizer(self.model, self.cache)))
-        store = ActivationStore(self.activations)
+        store = ActivationStore(self.activations, context_starts=tokens.context_starts)
         builder = RecordBuilder(self.subject, tokens, store, self.examples, self.seed)
         return judging(self.features, builder, self.subject, FactReader(tokens, store).facts)
 
@@ -72,7 +72,7 @@ def processes_for(wanted: int, asked: int | None) -> int:
         wanted: How many records are wanted.
         asked: How many processes somebody asked for; None for one where that is as fast, else one a processor.
     """
-    processors = os.cpu_count() or 1
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if asked is None:
         return processors if wanted >= LEAST else 1
     return max(1, min(asked, processors))

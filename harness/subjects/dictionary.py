@@ -194,7 +194,8 @@ class Dictionary:
                 groups = before.reshape(len(before), self.k, -1)
                 top, within = groups.max(dim=-1)
                 feature = within + torch.arange(self.k, device=x.device) * groups.shape[-1]
-            row, column = (top > 0).nonzero(as_tuple=True)
+            # What is no number is kept for whoever reads the values to refuse.
+            row, column = ((top > 0) | top.isnan()).nonzero(as_tuple=True)
             return row, feature[row, column], top[row, column]
         dense = self._activate(x)
         row, column = dense.nonzero(as_tuple=True)

@@ -33,6 +33,9 @@ class Intervention:
     mode: InterventionMode
     strength: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", tuple(sorted({int(feature) for feature in self.features})))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.activations import collect
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.spans import plan_batches
 from harness.errors import CorpusError, FeatureSourceError, SubjectError
@@ -118,15 +119,32 @@ def test_batch_size_changes_nothing_that_matters(
 
 
 def test_wide_dictionaries_are_encoded_in_parts(
-    open_listed: Callable[..., TokenStore], tiny_model: SubjectModel, random_source: Any, tmp_path: Path
+    open_listed: Callable[..., TokenStore],
+    tiny_model: SubjectModel,
+    random_source: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tokens = open_listed(DOCUMENTS)
     whole = open_stores([request("s", tiny_model, random_source())], tokens, tmp_path / "1", 10_000)["s"]
+    monkeypatch.setattr(collect, "_ENCODED_AT_ONCE", 12 * 7)
     source = random_source()
-    seven_rows = 2 * 12 * 7 * 16
-    parts = open_stores([request("s", tiny_model, source)], tokens, tmp_path / "2", 10_000, memory=seven_rows)["s"]
+    parts = open_stores([request("s", tiny_model, source)], tokens, tmp_path / "2", 10_000)["s"]
     assert source.calls > tokens.n_tokens // 7
     assert all(np.array_equal(whole.feature(f).positions, parts.feature(f).positions) for f in range(12))
+
+
+@pytest.mark.parametrize(
+    ("ends", "rows", "parts"),
+    [
+        ([10, 20, 25], 100, [(0, 25, False)]),
+        ([10, 20, 25], 21, [(0, 20, False), (20, 25, False)]),
+        ([10, 20], 7, [(0, 7, True), (7, 10, False), (10, 17, True), (17, 20, False)]),
+        ([3, 13], 4, [(0, 3, False), (3, 7, True), (7, 11, True), (11, 13, False)]),
+    ],
+)
+def test_parts_end_with_contexts_where_one_fits(ends: list[int], rows: int, parts: list[tuple[int, int, bool]]) -> None:
+    assert list(collect._parts(np.array(ends), rows)) == parts
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.activations import collect, spans
+from harness.activations import collect, spans, writer
 from harness.activations.cachedir import prune
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.store import FILES, SAMPLED, SPANS
+from harness.activations.unfinished import Unfinished
+from harness.activations.writer import ActivationWriter
+from harness.config.schema import ExamplesConfig, FeaturesConfig, ModelConfig
 from harness.errors import MaterialError
+from harness.examples.record import FeatureRecord, SkippedFeature
 from harness.identity import file_sha256
+from harness.runner.records import RecordTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -301,3 +306,92 @@ def test_pruning_removes_what_interrupted_collections_left(
     assert len(list((cache / "activations").iterdir())) >= 1
     prune(cache, ["activations"])
     assert list((cache / "activations").iterdir()) == []
+
+
+def test_a_process_that_builds_records_opens_a_store_of_samples(
+    open_listed: Callable[..., TokenStore],
+    tiny_model: SubjectModel,
+    random_source: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokens = open_listed(documents())
+    store = open_stores([request(tiny_model, random_source(threshold=-0.5))], tokens, tmp_path / "c", 40)["s"]
+    feature = int(store.sampled.features[0])
+    monkeypatch.setattr("harness.runner.records.load_tokenizer", lambda *_: tiny_model.tokenizer)
+    examples = ExamplesConfig(window_tokens=4, min_activating_windows=4, min_half_windows=2)
+    model, features = ModelConfig(path="of tests"), FeaturesConfig(where="sampled")
+    task = RecordTask("s", tokens.folder, store.folder, model, tmp_path, examples, features, 0)
+    record = task.open()(feature)
+    assert isinstance(record, FeatureRecord)
+    assert record.statistics.sampling is not None
+    assert record.facts is not None
+    assert record.facts.sampled
+    none = dataclasses.replace(task, features=FeaturesConfig(where="not sampled")).open()(feature)
+    assert isinstance(none, SkippedFeature)
+
+
+@pytest.mark.parametrize("step", ["write_meta", "clear_remains", "save_array", "save_arrays", "publish"])
+def test_a_crash_at_the_end_costs_the_last_span_at_most(
+    open_listed: Callable[..., TokenStore],
+    tiny_model: SubjectModel,
+    random_source: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    tokens, source, told = open_listed(documents()), random_source(), Told()
+    whole = open_stores([request(tiny_model, source)], tokens, tmp_path / "whole", 40)["s"]
+    merging = []
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise Interrupted
+
+    def merge(self: ActivationWriter, values_type: Any) -> int:
+        if step in {"save_array", "save_arrays"}:
+            monkeypatch.setattr(writer, step, crash)
+        merging.append(values_type)
+        return whole_merge(self, values_type)
+
+    whole_merge = ActivationWriter._merge
+    monkeypatch.setattr(ActivationWriter, "_merge", merge)
+    if step == "publish":
+        monkeypatch.setattr(Unfinished, "publish", crash)
+    elif step in {"write_meta", "clear_remains"}:
+        monkeypatch.setattr(writer, step, crash)
+    with pytest.raises(Interrupted):
+        open_stores([request(tiny_model, source)], tokens, tmp_path / "c", 40)
+    assert merging
+    monkeypatch.undo()
+    monkeypatch.setattr(spans, "SPAN_TOKENS", 64)
+    monkeypatch.setattr(collect, "MOST_KEPT", 60)
+    monkeypatch.setattr(collect, "STRONGEST_CONTEXTS", 2)
+    again = Watched(tiny_model, [])
+    store = open_stores([request(again, source)], tokens, tmp_path / "c", 40, told)["s"]
+    assert contents(store.folder) == contents(whole.folder)
+    assert sum(again.seen) <= 64 + 2 * 17
+    assert [path.name for path in store.folder.parent.iterdir()] == [store.folder.name]
+    assert sorted(path.name for path in store.folder.iterdir()) == sorted({*ALL_FILES, "meta.json", "last_used"})
+
+
+def test_what_was_collected_in_other_batches_is_made_again(
+    open_listed: Callable[..., TokenStore], tiny_model: SubjectModel, random_source: Any, tmp_path: Path
+) -> None:
+    tokens, source, told = open_listed(documents()), random_source(), Told()
+    with pytest.raises(Interrupted):
+        open_stores([request(Watched(tiny_model, [], 9), source)], tokens, tmp_path / "c", 40)
+    store = open_stores([request(tiny_model, source)], tokens, tmp_path / "c", 80, told)["s"]
+    assert told.lines == ["s: what was collected before is damaged or of other batches, and is made again"]
+    whole = open_stores([request(tiny_model, source)], tokens, tmp_path / "whole", 80)["s"]
+    assert contents(store.folder) == contents(whole.folder)
+
+
+def test_an_error_of_the_users_own_file_is_no_error_of_the_cache(
+    open_listed: Callable[..., TokenStore], tiny_model: SubjectModel, random_source: Any, tmp_path: Path
+) -> None:
+    def load() -> Any:
+        raise PermissionError(13, "Permission denied", "/models/sae.safetensors")
+
+    one = dataclasses.replace(request(tiny_model, random_source()), load=load)
+    with pytest.raises(PermissionError, match=r"/models/sae\.safetensors"):
+        open_stores([one], open_listed(documents()), tmp_path / "c", 40)

@@ -101,11 +101,7 @@ def test_levels_do_not_rise_after_they_were_settled() -> None:
 
     def see(first: int, last: int) -> None:
         features, at = np.nonzero(values[:, first:last])
-        state.see(features, at + first, values[features, at + first], earlier)
-
-    def earlier(feature: int) -> tuple[np.ndarray, np.ndarray]:
-        assert state.n_active[feature] <= half
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        state.see(features, at + first, values[features, at + first], tuple)
 
     see(0, half)
     level, before = state.level.copy(), state.strongest.copy()

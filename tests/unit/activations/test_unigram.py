@@ -22,7 +22,7 @@ ACTIVATIONS = st.lists(
 def share(ids: np.ndarray, values: np.ndarray) -> float | None:
     """Return the share for a value, 0 where silent, on every token of a corpus."""
     fires = values > 0
-    return explained_by_token(ids[fires], values[fires], np.bincount(ids))
+    return explained_by_token(ids[fires], values[fires], np.bincount(ids), fewest=1)
 
 
 def corpus(tokens: np.ndarray, length: int = 10) -> Any:
@@ -107,3 +107,9 @@ def test_of_a_sampled_feature_it_is_that_of_the_contexts_drawn() -> None:
     whole[positions] = values
     drawn = np.concatenate([np.arange(context * 10, context * 10 + 10) for context in uniform])
     assert UnigramReader(corpus(tokens)).share(found) == share(tokens[drawn], whole[drawn])
+
+
+def test_a_few_activations_say_nothing() -> None:
+    ids, counts = np.array([7, 7]), np.array([0] * 7 + [2, 1000])
+    assert explained_by_token(ids, np.ones(2), counts) is None
+    assert explained_by_token(np.full(10, 7), np.ones(10), np.array([0] * 7 + [10, 1000])) == pytest.approx(1.0)

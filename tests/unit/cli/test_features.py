@@ -33,6 +33,12 @@ def test_subjects_are_chosen_in_one_way() -> None:
         with_subjects(["demo_sae", "subject=demo_transcoder"])
 
 
+@pytest.mark.parametrize("word", ["/data/saes", "demo_sae,demo_transcoder", "../x"])
+def test_what_is_no_name_is_told(word: str) -> None:
+    with pytest.raises(ConfigError, match="neither a subject's name nor KEY=VALUE"):
+        with_subjects([word])
+
+
 @pytest.mark.parametrize("bare", [True, False])
 def test_an_unknown_subject_gets_a_suggestion(harness: Callable[..., Result], bare: bool) -> None:
     result = harness("features", "demo_sea" if bare else "subject=demo_sea")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_other_processes_are_for_selections_that_pay_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     assert [processes_for(wanted, None) for wanted in (1, LEAST - 1, LEAST, 10 * LEAST)] == [1, 1, 4, 4]
     assert [processes_for(1, asked) for asked in (1, 3, 9)] == [1, 3, 4]
 
