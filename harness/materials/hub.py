@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MISSHAPEN", "download_errors", "hub_errors", "quiet_hub"]
+__all__ = ["MISSHAPEN", "answer_errors", "download_errors", "hub_errors", "quiet_hub"]
 
-MISSHAPEN = (LookupError, TypeError, AttributeError)
+MISSHAPEN: tuple[type[Exception], ...] = (LookupError, TypeError, AttributeError)
 """What the hub client raises where an answer is JSON, but not of the form it expects."""
 
 _LIBRARIES = ("httpx", "httpx2")
@@ -23,6 +23,11 @@ def hub_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that mean that the hub could not be asked, or did not answer."""
     libraries: list[Any] = [import_module(name) for name in _LIBRARIES if find_spec(name) is not None]
     return (*(library.HTTPError for library in libraries), OSError, ValueError)
+
+
+def answer_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that mean that the hub gave no answer, or none that is understood."""
+    return hub_errors() + MISSHAPEN
 
 
 def download_errors() -> tuple[type[Exception], ...]:

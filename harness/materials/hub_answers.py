@@ -11,7 +11,7 @@ from json import JSONDecodeError
 
 from harness.errors import MaterialError, closest
 from harness.materials.errors import MissingMaterialError
-from harness.materials.hub import MISSHAPEN, hub_errors
+from harness.materials.hub import MISSHAPEN, answer_errors
 
 __all__ = ["hub_error", "unanswered"]
 
@@ -34,7 +34,7 @@ def hub_error(error: Exception, repository: str, revision: str | None, name: str
     """Return what an error of the hub client means.
 
     Args:
-        error: One of ``hub_errors()``, ``download_errors()`` or ``MISSHAPEN``.
+        error: One of ``answer_errors()`` or ``download_errors()``.
         repository: ``owner/name``.
         revision: Branch, tag or commit that was asked for; None for the default branch.
         name: Path of the file that was asked for, if it was one.
@@ -97,7 +97,7 @@ def _failure(error: Exception, name: str | None, where: str, page: str) -> Mater
         what = f"the hub cannot be reached, and {name or 'it'} is not cached"
         hint = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE; with a connection, run again"
         return MaterialError(what, where=where, hint=hint, retryable=True)
-    hint = "run again; check the network, and that the disk of HF_HUB_CACHE is not full"
+    hint = "run again; check the network, and that HF_HUB_CACHE can be written and its disk is not full"
     what = f"the download of {name} failed: {_first_line(error)}"
     return MaterialError(what, where=where, hint=hint, retryable=True)
 
@@ -121,7 +121,7 @@ def _near_revisions(repository: str, revision: str | None) -> str:
 
     try:
         refs = HfApi().list_repo_refs(repository)
-    except (*hub_errors(), *MISSHAPEN):
+    except answer_errors():
         return "check its branches and tags"
     names = sorted({ref.name for ref in [*refs.branches, *refs.tags]})
     near = closest(revision or "", names)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import MaterialError
 from harness.materials.digests import path_digest
-from harness.materials.hub import MISSHAPEN, download_errors, hub_errors, quiet_hub
+from harness.materials.hub import answer_errors, download_errors, quiet_hub
 from harness.materials.hub_answers import hub_error, unanswered
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _resolved(repository: str, revision: str | None, endpoint: str) -> str:  # n
     try:
         with quiet_hub():
             commit = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_S).sha
-    except (*hub_errors(), *MISSHAPEN) as error:
+    except answer_errors() as error:
         cached = _cached_commit(repository, revision) if unanswered(error) else None
         if cached is None:
             raise hub_error(error, repository, revision) from error
@@ -113,7 +113,7 @@ def _listed(repository: str, commit: str, endpoint: str) -> tuple[str, ...]:  # 
             HfApi().model_info(repository, revision=commit, timeout=_TIMEOUT_S)
             entries = HfApi().list_repo_tree(repository, recursive=True, revision=commit)
             return tuple(sorted(entry.path for entry in entries if isinstance(entry, RepoFile)))
-    except (*hub_errors(), *MISSHAPEN) as error:
+    except answer_errors() as error:
         raise hub_error(error, repository, commit) from error
 
 
