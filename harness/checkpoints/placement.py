@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from harness.errors import ConfigError, UnknownNameError
@@ -10,6 +12,7 @@ __all__ = ["DEVICES", "DTYPES", "checked_dtype", "torch_device", "torch_dtype"]
 
 DTYPES = ("bfloat16", "float16", "float32")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
+_DEVICE = re.compile(rf"({'|'.join(DEVICES)})(?::(0|[1-9][0-9]{{0,8}}))?")
 _SPREADING = ("auto", "balanced", "balanced_low_0", "sequential")  # as transformers' device_map calls them
 
 
@@ -38,7 +41,7 @@ def torch_device(name: str, where: str) -> torch.device:
     """Return the device called ``name``: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
 
     Raises:
-        UnknownNameError: If there is no such kind; ``where`` is the config key it names.
+        UnknownNameError: If there is no such kind, or what follows is no number; ``where`` is the config key it names.
         ConfigError: If this machine has none of that kind and number, or the name is that of a way to spread a model.
     """
     if name in _SPREADING:
@@ -47,9 +50,10 @@ def torch_device(name: str, where: str) -> torch.device:
         raise ConfigError(
             f"device '{name}' would spread the model over several, and it has one", where=where, hint=hint
         )
-    kind, _, index = name.partition(":")
-    if kind not in DEVICES or (index and not index.isdigit()):
+    match = _DEVICE.fullmatch(name)
+    if match is None:
         raise UnknownNameError("device", name, DEVICES, where=where)
+    kind, index = match.groups()
     backend = getattr(torch, kind)
     n_devices = 1 if kind == "cpu" else backend.device_count() if backend.is_available() else 0
     if int(index or 0) >= n_devices:

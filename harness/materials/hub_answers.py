@@ -5,13 +5,18 @@ The client's own messages are not passed on where the hub answered: they span li
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
+from json import JSONDecodeError
+
 from harness.errors import MaterialError, closest
 from harness.materials.errors import MissingMaterialError
-from harness.materials.hub import hub_errors
+from harness.materials.hub import MISSHAPEN, answer_errors
 
 __all__ = ["hub_error", "unanswered"]
 
-_TOO_MANY_REQUESTS, _SERVER_ERRORS = 429, 500
+_REFUSED = {HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
+_ADDRESS = re.compile(r"\w+://\S+")
 _SHOWN = 8
 
 
@@ -21,29 +26,45 @@ def unanswered(error: Exception) -> bool:
 
     if isinstance(error, HfHubHTTPError):
         status = int(error.response.status_code)
-        return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERRORS
-    return not isinstance(error, ValueError)
+        return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return not isinstance(error, (ValueError, *MISSHAPEN))
 
 
 def hub_error(error: Exception, repository: str, revision: str | None, name: str | None = None) -> MaterialError:
     """Return what an error of the hub client means.
 
     Args:
-        error: One of ``hub_errors()``.
+        error: One of ``answer_errors()`` or ``download_errors()``.
         repository: ``owner/name``.
         revision: Branch, tag or commit that was asked for; None for the default branch.
         name: Path of the file that was asked for, if it was one.
     """
     where = f"hub://{repository}@{revision}" if revision else f"hub://{repository}"
-    return _refusal(error, repository, revision, where) or _failure(error, name, where)
+    told = _told(error)
+    return _refusal(told, repository, revision, where) or _failure(told, name, where, _page(repository))
+
+
+def _told(error: Exception) -> Exception:
+    """Return the hub's own answer, where the client speaks of a missing connection although there was one."""
+    from huggingface_hub import errors  # noqa: PLC0415  -- as above
+
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, errors.HfHubHTTPError):
+        return error.__cause__
+    return error
+
+
+def _page(repository: str) -> str:
+    from huggingface_hub import constants  # noqa: PLC0415  -- as above
+
+    return f"{constants.ENDPOINT}/{repository}"
 
 
 def _refusal(error: Exception, repository: str, revision: str | None, where: str) -> MaterialError | None:
     """Return the error if it is that the repository or the revision is not there for this user."""
-    from huggingface_hub import constants, errors, get_token  # noqa: PLC0415  -- as above
+    from huggingface_hub import errors, get_token  # noqa: PLC0415  -- as above
 
     if isinstance(error, errors.GatedRepoError):
-        page = f"{constants.ENDPOINT}/{repository}"
+        page = _page(repository)
         if get_token() is None:
             hint = f"ask for access at {page}, then set the environment variable HF_TOKEN"
             return MissingMaterialError("the repository is gated, and there is no token", where=where, hint=hint)
@@ -58,24 +79,41 @@ def _refusal(error: Exception, repository: str, revision: str | None, where: str
     return None
 
 
-def _failure(error: Exception, name: str | None, where: str) -> MaterialError:
+def _failure(error: Exception, name: str | None, where: str, page: str) -> MaterialError:
     """Return the error of a request that led to nothing."""
     from huggingface_hub import errors  # noqa: PLC0415  -- as above
 
     if isinstance(error, errors.RemoteEntryNotFoundError):
         return MissingMaterialError(f"the repository has no file {name}", where=where)
     if isinstance(error, errors.HfHubHTTPError):
-        what = f"the hub answers with status {error.response.status_code}" + (f" for {name}" if name else "")
-        return MaterialError(what, where=where, hint="try again later", retryable=unanswered(error))
+        what, hint = _status(int(error.response.status_code), page, again=unanswered(error))
+        what = f"{what} for {name}" if name else what
+        return MaterialError(what, where=where, hint=hint, retryable=unanswered(error))
+    if isinstance(error, (JSONDecodeError, UnicodeDecodeError, *MISSHAPEN)):
+        return MaterialError("the hub's answer is not understood", where=where, hint="check HF_ENDPOINT")
     if isinstance(error, ValueError):
         return MaterialError(f"the hub client says: {_first_line(error)}", where=where)
     if name is None or isinstance(error, errors.LocalEntryNotFoundError):
         what = f"the hub cannot be reached, and {name or 'it'} is not cached"
         hint = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE; with a connection, run again"
         return MaterialError(what, where=where, hint=hint, retryable=True)
-    hint = "run again; check the network, and that the disk of HF_HUB_CACHE is not full"
+    hint = "run again; check the network, and that HF_HUB_CACHE can be written and its disk is not full"
     what = f"the download of {name} failed: {_first_line(error)}"
     return MaterialError(what, where=where, hint=hint, retryable=True)
+
+
+def _status(status: int, page: str, *, again: bool) -> tuple[str, str]:
+    """Return what a status says, and the mend."""
+    from huggingface_hub import get_token  # noqa: PLC0415  -- as above
+
+    answer = f"the hub answers with status {status}"
+    if status == HTTPStatus.UNAUTHORIZED:
+        if get_token() is None:
+            return f"{answer}: it asks for a token", "set the environment variable HF_TOKEN"
+        return f"{answer}: it does not take the token at hand", "unset or renew HF_TOKEN, or the token of a login"
+    if status in _REFUSED:
+        return f"{answer}: access is refused", f"see {page}"
+    return answer, "try again later" if again else "check HF_ENDPOINT"
 
 
 def _near_revisions(repository: str, revision: str | None) -> str:
@@ -83,7 +121,7 @@ def _near_revisions(repository: str, revision: str | None) -> str:
 
     try:
         refs = HfApi().list_repo_refs(repository)
-    except hub_errors():
+    except answer_errors():
         return "check its branches and tags"
     names = sorted({ref.name for ref in [*refs.branches, *refs.tags]})
     near = closest(revision or "", names)
@@ -91,5 +129,5 @@ def _near_revisions(repository: str, revision: str | None) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
+    text = _ADDRESS.sub("(address)", str(error)).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__

@@ -8,14 +8,16 @@ cannot be reached, the commit it stood for last is taken.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MaterialError
 from harness.materials.digests import path_digest
-from harness.materials.hub import hub_errors
+from harness.materials.hub import answer_errors, download_errors, quiet_hub
 from harness.materials.hub_answers import hub_error, unanswered
 
 if TYPE_CHECKING:
@@ -87,13 +89,14 @@ def _resolved(repository: str, revision: str | None, endpoint: str) -> str:  # n
     from huggingface_hub import HfApi  # noqa: PLC0415  -- see above
 
     try:
-        commit = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_S).sha
-    except hub_errors() as error:
+        with quiet_hub():
+            commit = HfApi().model_info(repository, revision=revision, timeout=_TIMEOUT_S).sha
+    except answer_errors() as error:
         cached = _cached_commit(repository, revision) if unanswered(error) else None
         if cached is None:
             raise hub_error(error, repository, revision) from error
         return cached
-    if commit is None or not _COMMIT.fullmatch(commit):
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise MaterialError("the hub names no commit", where=repository, hint="write hub://owner/name@COMMIT/...")
     _remember(repository, revision, commit)
     return commit
@@ -105,11 +108,12 @@ def _listed(repository: str, commit: str, endpoint: str) -> tuple[str, ...]:  # 
     from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415  -- as above
 
     try:
-        # The list is asked for again and again where there is no connection; this is not, and says so at once.
-        HfApi().model_info(repository, revision=commit, timeout=_TIMEOUT_S)
-        entries = HfApi().list_repo_tree(repository, recursive=True, revision=commit)
-        return tuple(sorted(entry.path for entry in entries if isinstance(entry, RepoFile)))
-    except hub_errors() as error:
+        with quiet_hub():
+            # The list is asked for again and again where there is no connection; this is not, and says so at once.
+            HfApi().model_info(repository, revision=commit, timeout=_TIMEOUT_S)
+            entries = HfApi().list_repo_tree(repository, recursive=True, revision=commit)
+            return tuple(sorted(entry.path for entry in entries if isinstance(entry, RepoFile)))
+    except answer_errors() as error:
         raise hub_error(error, repository, commit) from error
 
 
@@ -118,8 +122,9 @@ def _fetch(repository: str, commit: str, name: str, *, again: bool = False) -> P
 
     try:
         cache = _cache(repository).parent
-        path = hf_hub_download(repository, name, revision=commit, force_download=again, cache_dir=cache)
-    except hub_errors() as error:
+        with quiet_hub():
+            path = hf_hub_download(repository, name, revision=commit, force_download=again, cache_dir=cache)
+    except download_errors() as error:
         raise hub_error(error, repository, commit, name) from error
     return Path(path)
 
@@ -166,16 +171,22 @@ def _cached_commit(repository: str, revision: str | None) -> str | None:
 
 
 def _remember(repository: str, revision: str | None, commit: str) -> None:
-    """Write down which commit a revision stands for, where the hub client does it too."""
+    """Write down which commit a revision stands for, where the hub client does it too.
+
+    Where that cannot be written (a cache that is shared and read-only), it is only asked for again.
+    """
     file = _cache(repository) / "refs" / (revision or _DEFAULT)
     if _cached_commit(repository, revision) == commit or ".." in file.parts:
         return
-    try:
+    # Beside the folder of the revisions: what lies in it is a revision to the hub client.
+    partial = _cache(repository) / f".{commit}-{os.getpid()}-{os.urandom(4).hex()}"
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(commit, encoding="utf-8")
-    except OSError as error:
-        hint = "set HF_HUB_CACHE to a folder you can write, and see that the disk is not full"
-        raise MaterialError(f"cannot write the hub client's cache: {error}", where=str(file), hint=hint) from error
+        try:
+            partial.write_text(commit, encoding="utf-8")
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _where(repository: str, revision: str | None) -> str:

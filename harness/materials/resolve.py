@@ -103,7 +103,10 @@ def _from_hub(uri: HubUri) -> Path:
         if uri.path not in names:
             near = closest(uri.path, names)
             hint = f"did you mean {' or '.join(near)}?" if near else f"it holds {', '.join(names[:_SHOWN])}"
-            what = f"the repository has no file '{uri.path}'" if uri.path else "names no file of the repository"
+            what = f"the repository has no file '{uri.path}'"
+            if not uri.path:
+                what = "names no file of the repository"
+                hint = f"a checkpoint of a model is written as its plain id, {uri.repository}; of files, {hint}"
             raise MissingMaterialError(what, where=uri.text, hint=hint)
     return fetch_files(uri.repository, commit, [uri.path]) / uri.path
 

@@ -1,7 +1,8 @@
 """A model hub on the loopback interface: what its client asks of the real one, answered from folders of this machine.
 
 Answers the commit of a revision, the list of a commit's files, branches and tags, and files with their digests; keeps a
-list of every request. Repositories, revisions, gates and faults can be changed while it runs.
+list of every request. Repositories, revisions, gates and faults can be changed while it runs; ``status`` answers every
+request (with ``reason`` as the hub's own message), ``answers`` those questions whose path ends so.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class LoopbackHub:
         self.repositories: dict[str, Repository] = {}
         self.requests: list[str] = []
         self.status: int | None = None
+        self.reason = "down"
+        self.answers: dict[str, bytes] = {}
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -105,7 +108,9 @@ class LoopbackHub:
         path = unquote(urlsplit(handler.path).path, encoding="utf-8").strip("/")
         self.requests.append(f"{handler.command} {path}")
         if self.status is not None:
-            _send(handler, self.status, b"down", {})
+            _send(handler, self.status, b"down", {"X-Error-Message": self.reason})
+        elif (answer := next((self.answers[end] for end in self.answers if path.endswith(end)), None)) is not None:
+            _send(handler, 200, answer, {"Content-Type": "application/json"})
         elif path.startswith("api/models/"):
             self._api(handler, path.removeprefix("api/models/").split("/"), urlsplit(handler.path).path)
         else:

@@ -41,6 +41,7 @@ class RemoteSource:
         others: Paths of the small files that say the rest.
         readers: Those of the formats that have such files, in the order in which they are tried.
         by_name: Whether its files' names say that it is one; any PyTorch file may be one of some formats.
+        complete: Whether all files are there that its formats read where they are there.
     """
 
     folder: str
@@ -48,6 +49,7 @@ class RemoteSource:
     others: tuple[str, ...]
     readers: tuple[Reader, ...]
     by_name: bool
+    complete: bool
 
     @property
     def pickled(self) -> bool:
@@ -68,8 +70,8 @@ class RemoteSource:
 def fetch_source(source: str) -> Path | None:
     """Return the local folder or file of a feature source on the hub, or None if ``source`` is no address there.
 
-    What is cached of a commit is used without asking the hub. The configuration is fetched before the weights, so that
-    whoever finds the weights has all of it.
+    What is cached of a commit is used without asking the hub, unless more files may lie there that are read too. The
+    configuration is fetched before the weights, so that whoever finds the weights has all of it.
 
     Raises:
         FeatureSourceError: If there is no feature source at that place, or there are several.
@@ -87,7 +89,8 @@ def fetch_source(source: str) -> Path | None:
 def _find(uri: HubUri, commit: str) -> RemoteSource:
     cached = _direct(find_sources(cached_files(uri.repository, commit)), uri.path)
     certain = [source for source in cached if source.weights == uri.path or not source.among_others]
-    if len(certain) == 1:
+    # The cache is shared with other programs: of a file that may be or not be, only the hub's list says which.
+    if len(certain) == 1 and certain[0].complete:
         return certain[0]
     try:
         names = hub_files(uri.repository, commit)
@@ -122,7 +125,7 @@ def _source(name: str, present: set[str]) -> RemoteSource | None:
     others: dict[str, None] = {}
     folders: list[str] = []
     readers: dict[str, Reader] = {}
-    by_name = False
+    by_name, complete = False, True
     for reader, layout in _LAYOUTS:
         match = re.search(rf"(?:^|/)(?P<weights>{layout.weights})$", name)
         if match is None:
@@ -134,10 +137,13 @@ def _source(name: str, present: set[str]) -> RemoteSource | None:
         stem = PurePosixPath(name).stem
         optional = [_join(folder, file.replace("{stem}", stem)) for file in layout.optional]
         others |= dict.fromkeys([*beside, *(file for file in optional if file in present)])
+        complete = complete and present.issuperset(optional)
         folders.append(folder)
         readers[reader.name] = reader
         by_name = by_name or layout.weights != ANY_TORCH_FILE
-    return RemoteSource(folders[0], name, tuple(others), tuple(readers.values()), by_name) if folders else None
+    if not folders:
+        return None
+    return RemoteSource(folders[0], name, tuple(others), tuple(readers.values()), by_name, complete)
 
 
 def _place(folder: Path, weights: Path, readers: Iterable[Reader]) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from huggingface_hub import errors as client_errors
 from safetensors.torch import load_file
 
 from harness.errors import HarnessError, MaterialError
 from harness.materials import repository as repositories
+from harness.materials.checkpoint import open_checkpoint
 from harness.materials.errors import MissingMaterialError
 from harness.subjects.configs import DirectionsConfig, SaeConfig, TranscoderConfig
 from harness.subjects.identity import (
@@ -234,6 +238,15 @@ def test_directions_come_from_the_hub_too(hub: LoopbackHub) -> None:
         directions_identity(DirectionsConfig(source="hub://some/probes/probes/y.safetensors", **places))
 
 
+def test_a_repository_where_a_model_is_wanted_is_answered_with_its_plain_id(hub: LoopbackHub, tmp_path: Path) -> None:
+    put(hub, "some/model", {}, {"config.json": b"{}"})
+    with pytest.raises(
+        MissingMaterialError,
+        match=r"names no file.*Try: a checkpoint of a model is written as its plain id, some/model;",
+    ):
+        open_checkpoint("hub://some/model", None, None, cache=tmp_path)
+
+
 MANY = {f"layer_{layer}/width_16k/average_l0_{layer}": RELEASES / "gemma-scope-2b-pt-res" / GEMMA for layer in range(3)}
 
 
@@ -311,6 +324,41 @@ def test_a_download_that_breaks_off(hub: LoopbackHub, monkeypatch: pytest.Monkey
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, getattr(client_errors, "XetDownloadError", RuntimeError)])
+def test_a_downloader_that_raises_its_own_errors(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+
+    def broken(*_: object, **__: object) -> str:
+        raise kind("read from https://cdn.example/xet/1?Signature=secret broke off\nwith more lines")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
+    with pytest.raises(
+        MaterialError, match=r"the download of sae/cfg\.json failed: read from \(address\) broke off\. Try: run again"
+    ) as caught:
+        fetch_source("hub://some/saes/sae")
+    assert caught.value.retryable
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_clients_warnings_hold_addresses_and_are_not_shown(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    hub.repositories["some/saes"].faults["sae/sae_weights.safetensors"] = "short"
+    client = logging.getLogger("huggingface_hub")
+    monkeypatch.setattr(client, "propagate", True)
+    level = client.level
+    with pytest.raises(MaterialError):
+        fetch_source("hub://some/saes/sae")
+    assert len(hub.files_sent()) > 2, "the client tried again, and warned each time"
+    assert [record for record in caplog.records if record.name.startswith("huggingface_hub")] == []
+    assert client.level == level
+
+
 def test_a_torn_cache_is_mended(hub: LoopbackHub) -> None:
     put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
     path = fetch_source("hub://some/saes/sae")
@@ -329,6 +377,151 @@ def test_a_hub_that_is_down(hub: LoopbackHub, status: int) -> None:
     with pytest.raises(MaterialError, match=f"the hub answers with status {status}") as caught:
         fetch_source("hub://some/saes/sae")
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "401: it does not take the token at hand. Try: unset or renew HF_TOKEN"),
+        (403, "403: access is refused. Try: see http://127.0.0.1:[0-9]+/some/saes$"),
+        (451, "451: access is refused. Try: see http://127.0.0.1:[0-9]+/some/saes$"),
+        (418, "418. Try: check HF_ENDPOINT"),
+        (429, "429. Try: try again later"),
+        (502, "502. Try: try again later"),
+    ],
+)
+def test_a_status_is_answered_with_its_own_mend(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, status: int, message: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_stale_secret")
+    hub.status, hub.reason = status, "Invalid credentials in Authorization header"
+    with pytest.raises(MaterialError, match=f"the hub answers with status {message}") as caught:
+        fetch_source("hub://some/saes/sae")
+    assert caught.value.retryable is (status in {429, 502})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_hub_that_asks_for_a_token_where_there_is_none(hub: LoopbackHub) -> None:
+    hub.status, hub.reason = 401, "Invalid credentials in Authorization header"
+    with pytest.raises(MaterialError, match=r"asks for a token\. Try: set the environment variable HF_TOKEN"):
+        fetch_source("hub://some/saes/sae")
+
+
+@pytest.mark.parametrize(("status", "message"), [(403, "403: access is refused"), (503, "503")])
+def test_a_status_of_one_file_is_no_missing_connection(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, status: int, message: str
+) -> None:
+    put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+    hub.repositories["some/saes"].faults["sae/cfg.json"] = status
+    with pytest.raises(MaterialError, match=rf"answers with status {message} for sae/cfg\.json") as caught:
+        fetch_source("hub://some/saes/sae")
+    assert caught.value.retryable is (status == 503)
+
+
+ENTRY = b'{"type": "file", "size": 1, "oid": "0"}'
+
+
+@pytest.mark.parametrize(
+    ("end", "answer"),
+    [
+        *(("revision/main", answer) for answer in (b"{}", b"[]", b"[1]", b"1")),
+        *(("main", answer) for answer in (b"<html>sign in</html>", b"\xff\xfe", b"")),
+        *(("tree", b"[" + answer + b"]") for answer in (b"{}", b"1", b"null", ENTRY)),
+        ("tree", b'{"error": "none"}'),
+        ("tree", b"null"),
+    ],
+)
+def test_an_answer_of_another_shape_is_not_understood(hub: LoopbackHub, end: str, answer: bytes) -> None:
+    commit = put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    hub.answers[f"tree/{commit}" if end == "tree" else end] = answer
+    with pytest.raises(
+        MaterialError, match=r"hub://some/saes.*: the hub's answer is not understood.*HF_ENDP"
+    ) as caught:
+        fetch_source("hub://some/saes@main/sae")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sha", [b"null", b"[1]", b'"main"'])
+def test_a_hub_that_names_no_commit(hub: LoopbackHub, sha: bytes) -> None:
+    hub.answers["models/some/saes"] = b'{"id": "some/saes", "sha": ' + sha + b"}"
+    with pytest.raises(MaterialError, match="the hub names no commit"):
+        fetch_source("hub://some/saes/sae")
+
+
+def test_branches_of_another_shape_give_no_advice(hub: LoopbackHub) -> None:
+    put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    hub.answers["/refs"] = b"{}"
+    with pytest.raises(MissingMaterialError, match=r"no revision 'mian'\. Try: check its branches and tags"):
+        fetch_source("hub://some/saes@mian/sae")
+
+
+GEMMA_2 = "resid_post/layer_1_width_64_l0_small"
+SAID_BESIDE = {
+    "gemma_scope_2": (RELEASES / "gemma-scope-2-1b-pt" / GEMMA_2, GEMMA_2, GEMMA_2, "config.json"),
+    "e2e_sae": (FOLDERS / "e2e_sae_published", "", "e2e_golden_layer_1.pt", "e2e_golden_layer_1.yaml"),
+}
+
+
+@pytest.mark.parametrize("layout", SAID_BESIDE)
+def test_weights_that_another_program_cached_alone_are_no_whole_source(hub: LoopbackHub, layout: str) -> None:
+    folder, inside, address, beside = SAID_BESIDE[layout]
+    put(hub, "some/saes", {inside: folder})
+    config = SaeConfig(source=f"hub://some/saes/{address}")
+    path = fetch_source(config.source)
+    assert path is not None
+    whole = sae_identity(config)
+    (path if path.is_dir() else path.parent).joinpath(beside).unlink()
+    forget()
+    assert sae_identity(config) == whole
+    (path if path.is_dir() else path.parent).joinpath(beside).unlink()
+    asked = len(hub.requests)
+    hub.status = 503
+    forget()
+    assert fetch_source(config.source) == path, "without a connection, what is here is taken"
+    assert len(hub.requests) > asked + 1, "but the list was asked for"
+
+
+def test_a_source_with_all_that_may_lie_beside_it_is_not_asked_for(hub: LoopbackHub) -> None:
+    put(hub, "some/saes", {GEMMA_2: RELEASES / "gemma-scope-2-1b-pt" / GEMMA_2})
+    path = fetch_source(f"hub://some/saes/{GEMMA_2}")
+    asked = len(hub.requests)
+    forget()
+    assert fetch_source(f"hub://some/saes/{GEMMA_2}") == path
+    assert len(hub.requests) == asked + 1, "which commit main is, and nothing else, is asked"
+
+
+def test_a_cache_that_cannot_be_written_is_read(hub: LoopbackHub, tmp_path: Path) -> None:
+    put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    path = fetch_source("hub://some/saes/sae")
+    refs = tmp_path / "hub" / "models--some--saes" / "refs"
+    shutil.rmtree(refs)
+    refs.write_bytes(b"")  # in the way of the folder: nothing can be written there, whoever runs the tests
+    forget()
+    assert fetch_source("hub://some/saes/sae") == path
+    assert sorted(entry.name for entry in refs.parent.iterdir()) == ["blobs", "refs", "snapshots"]
+
+
+def test_the_note_of_a_branch_is_written_whole_or_not_at_all(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    fetch_source("hub://some/saes/sae")
+    note = tmp_path / "hub" / "models--some--saes" / "refs" / "main"
+    assert note.read_text(encoding="utf-8") == old
+    new = put(hub, "some/saes", {"sae": FOLDERS / "saelens_topk"})
+    forget()
+
+    def full(path: Path, data: str, **_: object) -> int:
+        path.write_bytes(data[:7].encode())
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        assert repositories.hub_commit("some/saes", None) == new
+    assert note.read_text(encoding="utf-8") == old
+    assert [entry.name for entry in note.parents[1].iterdir() if entry.is_file()] == []
+    assert [entry.name for entry in note.parent.iterdir()] == ["main"]
 
 
 def test_a_transcoder_on_the_hub(hub: LoopbackHub) -> None:
