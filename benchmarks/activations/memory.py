@@ -2,7 +2,7 @@
 
 A small Llama of random weights reads corpora of 100 k, 500 k and 2 M tokens, each in a process of its own; what is
 measured does not depend on the model. Two subjects are collected in the same pass: a source of 16,384 latents of which
-32 fire on a token, and 256 dense coordinates that fire on about every second token, of which a sample is kept. The
+32 fire on a token, and 128 dense coordinates that fire on about every second token, of which a sample is kept. The
 figure is the peak of resident memory, mapped pages of the stores included, over the whole life of the process.
 
 The stated limits: all peaks within 5 % of their mean, and 6 bytes a stored activation, indices included.
@@ -35,7 +35,7 @@ from harness.subjects.protocol import Hookpoint
 SIZES = (100_000, 500_000, 2_000_000)
 SPREAD = 0.05
 LIMIT_BYTES = 6.0
-WIDTH, LATENTS, K = 64, 16_384, 32
+WIDTH, LATENTS, K, DENSE = 64, 16_384, 32, 128
 _VOCABULARY = 49_152
 
 
@@ -51,7 +51,7 @@ def small_model(tokenizer: Any) -> SubjectModel:
     config = LlamaConfig(
         vocab_size=_VOCABULARY,
         hidden_size=WIDTH,
-        intermediate_size=256,
+        intermediate_size=DENSE,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -78,7 +78,7 @@ def collect(folder: Path) -> None:
     place = Hookpoint("model.layers.0", "output")
     sparse = RandomSae.on_model(model.model, dictionary, place, place, {"drawn": LATENTS})
     neurons = Hookpoint("model.layers.0.mlp.down_proj", "input")
-    dense = Dense(neurons, torch.zeros(256, WIDTH), {"of": "neurons"}, "positive", None, 0.0)
+    dense = Dense(neurons, torch.zeros(DENSE, WIDTH), {"of": "neurons"}, "positive", None, 0.0)
     requests = [
         StoreRequest(name, {"model": dict(model.identity), "source": dict(source.identity)}, _returning(model, source))
         for name, source in (("sparse", sparse), ("dense", dense))
@@ -101,7 +101,7 @@ def _returning(model: SubjectModel, source: Any) -> Any:
 
 def main() -> None:
     """Print the figures."""
-    figures = Figures(f"memory: {LATENTS:,} latents with top {K} and 256 dense features, one pass")
+    figures = Figures(f"memory: {LATENTS:,} latents with top {K} and {DENSE} dense features, one pass")
     peaks = {}
     for n_tokens in SIZES:
         with tempfile.TemporaryDirectory() as name:
