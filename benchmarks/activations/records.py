@@ -1,12 +1,13 @@
 """How fast feature records are built from a store on disk: one cold, and those of 10,000 features.
 
 The corpus has 10 M tokens in contexts of 256. What is counted is reading a feature's activations and building its whole
-record (windows of 32 tokens on the grid, examples by quantiles: the default); opening the stores and what a builder
+record (windows of 32 tokens on the grid, examples by quantiles: the default) with its facts; opening the stores and what a builder
 works out once for all features is stated beside it.
 
-- cold: a feature with 300,000 activations, in a fresh process that has imported what it needs (numpy.random comes with
-  the first draw), with the store's pages dropped from the page cache. The tokens' pages are not cold: the builder has
-  read the whole corpus for its split. Median of ``COLD_RUNS`` processes, each with another feature.
+- cold: a feature with 300,000 activations, with the store's pages dropped from the page cache, in a process that has
+  built the record of another, small feature before (which imports, and works out once, what all features need). The
+  tokens' pages are not cold: the builder has read the whole corpus for its split. Median of ``COLD_RUNS`` processes,
+  each with another feature.
 - rate: 10,000 features with 1,000 to 30,000 activations each, as a run builds them, on the processes it would use; the
   start of those processes is counted.
 
@@ -30,6 +31,7 @@ import numpy as np
 
 from benchmarks.activations.synthetic import Shape, decoder, write_activations, write_tokens
 from benchmarks.llm.figures import Figures
+from harness.activations.facts import FactReader
 from harness.activations.store import ActivationStore
 from harness.activations.tokens import TokenStore
 from harness.config.schema import ExamplesConfig, FeaturesConfig
@@ -37,7 +39,6 @@ from harness.examples.build import RecordBuilder
 from harness.examples.record import FeatureRecord
 from harness.examples.select import judging, select_features
 from harness.runner.records import building_on, processes_for
-from harness.seeding import generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,18 +63,26 @@ def builder(folder: Path, align: str = "tile") -> RecordBuilder:
 
 def opened(folder: Path) -> Callable[[int], Result]:
     """Return what builds a record; what another process calls."""
-    return judging(_selection(), builder(folder), "s")
+    return judge(folder)
+
+
+def judge(folder: Path, align: str = "tile") -> Callable[[int], Result]:
+    """Return what builds a record with its facts, as a run has it."""
+    tokens = TokenStore(folder / "tokens", decoder()[0])
+    store = ActivationStore(folder / "activations", context_starts=tokens.context_starts)
+    built = RecordBuilder("s", tokens, store, ExamplesConfig(align=align), 0)
+    return judging(_selection(), built, "s", FactReader(tokens, store).facts)
 
 
 def cold(folder: Path, feature: int) -> None:
     """Print the milliseconds of one record in this process, on the grid and around peaks."""
     times = {}
     for align in ("tile", "peak"):
+        build = judge(folder, align)
+        build(0)
         _forget(folder / "activations")
-        built = builder(folder, align)
-        generator(0, "cold")
         begun, cpu = time.perf_counter(), time.process_time()
-        record = built.build(feature)
+        record = build(feature)
         times[align] = (time.perf_counter() - begun) * 1000
         times[f"{align} cpu"] = (time.process_time() - cpu) * 1000
         if not isinstance(record, FeatureRecord):
@@ -125,11 +134,13 @@ def _state_cold(folder: Path, figures: Figures) -> None:
 def _state_rate(folder: Path, figures: Figures) -> None:
     processes = processes_for(FEATURES, None)
     built = builder(folder)
+    tokens = TokenStore(folder / "tokens", decoder()[0])
+    facts = FactReader(tokens, ActivationStore(folder / "activations")).facts
     for number, features in ((1, FEATURES // 10), (processes, FEATURES)):
         selection = _selection(features)
         begun = time.perf_counter()
         with building_on(number, partial(opened, folder)) as building:
-            records, _ = select_features(selection, built, FEATURES, "s", building=building)
+            records, _ = select_features(selection, built, FEATURES, "s", facts=facts, building=building)
         rate = len(records) / (time.perf_counter() - begun)
         if features == FEATURES:
             figures.at_least(f"records a second, processes: {number}", rate, LIMIT_RATE)

@@ -122,6 +122,7 @@ class ActivationStore:
         self._indptr, self._offsets, self._positions, self._values, self._checksums = arrays
         self._sampled = Sampled(folder)
         self._context_starts = context_starts
+        self._last: tuple[int, FeatureActivations] | None = None
         self._check()
         mark_used(folder)
 
@@ -181,6 +182,9 @@ class ActivationStore:
             FeatureSourceError: If ``index`` is out of range (the message gives the range).
             MaterialError: If what is stored of it is not what was written.
         """
+        last = self._last
+        if last is not None and last[0] == index:
+            return last[1]
         if not 0 <= index < self.n_features:
             raise FeatureSourceError(f"there is no feature {index}; the valid ones are 0 to {self.n_features - 1}")
         packed = self._positions[int(self._offsets[index]) : int(self._offsets[index + 1])]
@@ -191,7 +195,12 @@ class ActivationStore:
             positions = code.decode(packed, values.size, self.n_tokens)
         except ValueError as error:
             raise damaged(self.folder, f"the positions of feature {index} cannot be read: {error}") from error
-        return FeatureActivations(positions, values.astype(np.float32), self._sample_of(index))
+        wide = values.astype(np.float32)
+        for array in (positions, wide):
+            array.flags.writeable = False
+        found = FeatureActivations(positions, wide, self._sample_of(index))
+        self._last = (index, found)  # a record and its facts are asked for one after the other
+        return found
 
     def counts(self) -> np.ndarray:
         """Return the number of activations of every feature in the corpus, kept or not, int64 [n_features]."""
