@@ -144,7 +144,7 @@ def encode(dictionary: Dictionary, hidden: torch.Tensor) -> tuple[torch.Tensor, 
     k = int(dictionary.k or K)
     found = [
         torch.addmm(dictionary.b_enc, _centred(dictionary, part.float()), dictionary.w_enc).topk(k, sorted=False)
-        for part in hidden.split(rows)
+        for part in (hidden[first : first + rows] for first in range(0, len(hidden), rows))
     ]
     return torch.cat([top.values for top in found]), torch.cat([top.indices for top in found])
 
@@ -180,7 +180,7 @@ def bare(model: SubjectModel, source: DictionarySource, tokens: TokenStore) -> f
         return time.perf_counter() - begun
 
 
-def ours(model: SubjectModel, source: DictionarySource, tokens: TokenStore, cache: Path) -> float:
+def ours(model: SubjectModel, source: Any, tokens: TokenStore, cache: Path) -> float:
     """Return the seconds of the collection."""
     identity = {"model": dict(model.identity), "source": dict(source.identity)}
     begun = time.perf_counter()

@@ -1,8 +1,8 @@
 """How fast feature records are built from a store on disk: one cold, and those of 10,000 features.
 
 The corpus has 10 M tokens in contexts of 256. What is counted is reading a feature's activations and building its whole
-record (windows of 32 tokens on the grid, examples by quantiles: the default) with its facts; opening the stores and what a builder
-works out once for all features is stated beside it.
+record (windows of 32 tokens on the grid, examples by quantiles: the default) with its facts; opening the stores and
+what a builder works out once for all features is stated beside it.
 
 - cold: a feature with 300,000 activations, with the store's pages dropped from the page cache, in a process that has
   built the record of another, small feature before (which imports, and works out once, what all features need). The

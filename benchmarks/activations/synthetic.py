@@ -67,7 +67,8 @@ def _word_tokenizer() -> Decoder:
 
     words = Tokenizer(models.WordLevel({f"\u0120w{number}": number for number in range(_VOCABULARY)}, "\u0120w0"))
     words.decoder = decoders.ByteLevel()
-    return cast("Decoder", PreTrainedTokenizerFast(tokenizer_object=words))
+    made: Any = PreTrainedTokenizerFast
+    return cast("Decoder", made(tokenizer_object=words))
 
 
 def write_tokens(folder: Path, shape: Shape, decoder: Decoder) -> None:
