@@ -106,7 +106,7 @@ def open_stores(
         cache: The cache folder; a store goes to ``activations/<fingerprint>`` in it.
         batch_tokens: Positions per forward pass, padding included; it bounds memory and is no part of the identity.
         progress: Where to show the work.
-        memory: Bytes of working memory beside the models and their forward pass, whatever the corpus.
+        memory: Bytes to work with at a time, beside the models and their forward pass.
 
     Raises:
         CorpusError: If the contexts are longer than the model can read.

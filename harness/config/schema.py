@@ -167,8 +167,8 @@ class BudgetConfig:
 class MemoryConfig:
     """What the harness's own work may take; the memory of models and of their forward passes is not counted.
 
-    ``budget`` (``512MB``, ``1GiB``) bounds what collecting activations holds at once, whatever the corpus and however
-    many subjects. It changes no number.
+    ``budget`` (``512MB``, ``1GiB``) sets what collecting activations holds at a time, for all subjects of a pass
+    together. It changes no number.
     """
 
     budget: str = "1GiB"
