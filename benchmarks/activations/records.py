@@ -32,6 +32,7 @@ import numpy as np
 from benchmarks.activations.synthetic import Shape, decoder, write_activations, write_tokens
 from benchmarks.llm.figures import Figures
 from harness.activations.facts import FactReader
+from harness.activations.located import Locator
 from harness.activations.store import ActivationStore
 from harness.activations.tokens import TokenStore
 from harness.config.schema import ExamplesConfig, FeaturesConfig
@@ -70,8 +71,9 @@ def judge(folder: Path, align: str = "tile") -> Callable[[int], Result]:
     """Return what builds a record with its facts, as a run has it."""
     tokens = TokenStore(folder / "tokens", decoder()[0])
     store = ActivationStore(folder / "activations", context_starts=tokens.context_starts)
-    built = RecordBuilder("s", tokens, store, ExamplesConfig(align=align), 0)
-    return judging(_selection(), built, "s", FactReader(tokens, store).facts)
+    locator = Locator(tokens)
+    built = RecordBuilder("s", tokens, store, ExamplesConfig(align=align), 0, locator)
+    return judging(_selection(), built, "s", FactReader(tokens, store, locator).facts)
 
 
 def cold(folder: Path, feature: int) -> None:
@@ -133,9 +135,10 @@ def _state_cold(folder: Path, figures: Figures) -> None:
 
 def _state_rate(folder: Path, figures: Figures) -> None:
     processes = processes_for(FEATURES, None)
-    built = builder(folder)
-    tokens = TokenStore(folder / "tokens", decoder()[0])
-    facts = FactReader(tokens, ActivationStore(folder / "activations")).facts
+    tokens, store = TokenStore(folder / "tokens", decoder()[0]), ActivationStore(folder / "activations")
+    locator = Locator(tokens)
+    built = RecordBuilder("s", tokens, store, ExamplesConfig(), 0, locator)
+    facts = FactReader(tokens, store, locator).facts
     for number, features in ((1, FEATURES // 10), (processes, FEATURES)):
         selection = _selection(features)
         begun = time.perf_counter()

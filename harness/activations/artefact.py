@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import mmap
 import os
 import shutil
 from contextlib import closing, contextmanager, suppress
@@ -29,6 +30,7 @@ __all__ = [
     "cache_errors",
     "damaged",
     "load_array",
+    "read_ahead",
     "mark_used",
     "read_meta",
     "remove_dead_partials",
@@ -54,6 +56,7 @@ _CACHE_ERRORS = (
 )
 _CACHE_HINT = "choose a folder you can write with paths.cache or HARNESS_CACHE, and see that the disk is not full"
 _VERIFY_AT_OPEN_BYTES = 64 << 20
+_READ_AHEAD_BYTES = 1 << 16
 
 
 @contextmanager
@@ -193,6 +196,26 @@ def load_array(folder: Path, name: str) -> np.ndarray:
     if mapped.ndim != 1:
         raise damaged(folder, f"{name} has {mapped.ndim} dimensions where 1 is expected")
     return mapped.view(np.ndarray)  # slices of the memmap subclass are an order of magnitude slower to make
+
+
+def read_ahead(part: np.ndarray) -> None:
+    """Have the system read a slice of a mapped array in one piece, where it would fetch it page by page when touched.
+
+    From a cold disk that is several times as fast. It is advice: a slice of anything else, or of a few pages, is left
+    as it is.
+    """
+    if part.nbytes < _READ_AHEAD_BYTES:
+        return
+    array: Any = part
+    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
+    mapped = getattr(array, "base", None)
+    if not isinstance(mapped, mmap.mmap):
+        return
+    first = array.offset % mmap.ALLOCATIONGRANULARITY + part.ctypes.data - array.ctypes.data
+    page = first // mmap.PAGESIZE * mmap.PAGESIZE
+    if hasattr(mapped, "madvise"):  # not on Windows
+        mapped.madvise(mmap.MADV_WILLNEED, page, first + part.nbytes - page)
 
 
 def save_array(path: Path, array: np.ndarray, dtype: np.dtype[Any] | type[np.generic] | None = None) -> None:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.activations.contexts import ContextIndex
 from harness.activations.information import binary_entropy, positional_information
-from harness.activations.unigram import UnigramReader
+from harness.activations.located import Locator
+from harness.activations.unigram import TokenCounter, explained_by_group
 
 if TYPE_CHECKING:
+    from harness.activations.located import Located, TokenGroups
     from harness.activations.protocol import ActivationReader, ContextSample, TokenReader
+    from harness.activations.unigram import TokenCounts
 
 __all__ = ["FLAGS", "NUMBERS", "FactReader", "FeatureFacts", "TokenCount"]
 
@@ -142,13 +144,15 @@ class FactReader:
     Args:
         tokens: The corpus.
         activations: The store of the subject on it.
+        locator: Locates its activations; given if somebody else looks at the same features, so that it is done once.
     """
 
-    def __init__(self, tokens: TokenReader, activations: ActivationReader) -> None:
+    def __init__(self, tokens: TokenReader, activations: ActivationReader, locator: Locator | None = None) -> None:
         self._tokens = tokens
         self._activations = activations
-        self._contexts = ContextIndex(tokens.context_starts)
-        self._lengths = np.diff(self._contexts.starts)
+        self._locator = locator or Locator(tokens)
+        self._starts = self._locator.index.starts
+        self._lengths = np.diff(self._starts)
         self._at_place = _tokens_at_places(self._lengths, int(self._lengths.max(initial=0)))
         self._texts: dict[int, str] = {}
 
@@ -159,54 +163,51 @@ class FactReader:
             FeatureSourceError: If it is out of range; the message gives the range.
         """
         found = self._activations.feature(feature)
-        fires = found.values > 0
-        positions, values = found.positions[fires], found.values[fires]
-        n_tokens = self._activations.n_tokens
-        if found.sample is not None:
-            facts = self._of_sample(feature, positions, values, found.sample)
-        elif positions.size:
-            whole = FeatureFacts(feature, int(positions.size), positions.size / n_tokens, float(values.max()))
-            facts = self._with_details(whole, positions, values, self._at_place, n_tokens)
-        else:
+        fires = _firing(self._locator.of(found))
+        n_tokens, sample = self._activations.n_tokens, found.sample
+        if sample is not None:
+            return self._of_sample(feature, fires, sample)
+        if not fires.values.size:
             return FeatureFacts(feature, 0, 0.0)
-        return dataclasses.replace(facts, unigram_share=self._unigram.share(found))
+        whole = FeatureFacts(feature, fires.values.size, fires.values.size / n_tokens, float(fires.values.max()))
+        return self._with_details(whole, fires, self._at_place, n_tokens, self._counter.of_corpus)
 
     @cached_property
-    def _unigram(self) -> UnigramReader:
-        return UnigramReader(self._tokens)  # reads the whole corpus, which only the first fact asked for must pay
+    def _counter(self) -> TokenCounter:
+        return TokenCounter(self._tokens)  # reads the whole corpus, which only the first fact asked for must pay
 
-    def _of_sample(
-        self, feature: int, positions: np.ndarray, values: np.ndarray, sample: ContextSample
-    ) -> FeatureFacts:
+    def _of_sample(self, feature: int, fires: _Firing, sample: ContextSample) -> FeatureFacts:
         uniform = np.zeros(self._lengths.size, dtype=np.bool_)
         uniform[sample.uniform] = True
-        inside = uniform[self._contexts.of(positions)]
-        positions, values = positions[inside], values[inside]
+        inside = fires.only(uniform[fires.contexts])
         whole = FeatureFacts(
             feature, sample.n_active, sample.n_active / self._activations.n_tokens, sample.max, sampled=True
         )
-        if not positions.size:
+        if not inside.values.size:
             return whole
         at_place = _tokens_at_places(self._lengths[sample.uniform], self._at_place.size)
-        return self._with_details(whole, positions, values, at_place, int(at_place.sum()))
+        counted = self._counter.of_contexts(sample.uniform)
+        return self._with_details(whole, inside, at_place, int(at_place.sum()), counted)
 
     def _with_details(
-        self, whole: FeatureFacts, positions: np.ndarray, values: np.ndarray, at_place: np.ndarray, n_tokens: int
+        self, whole: FeatureFacts, fires: _Firing, at_place: np.ndarray, n_tokens: int, counted: TokenCounts
     ) -> FeatureFacts:
         """Return the facts with what the given activations say, which are of a part of the corpus or of all of it.
 
         Args:
             whole: Number, density and largest value.
-            positions: Where the feature fires, in the part, int64 [n].
-            values: Its values there, [n].
+            fires: Where the feature fires, in the part.
             at_place: How many tokens of the part stand at each place of a context, int64 [P].
             n_tokens: How many tokens the part has.
+            counted: How often each token is in the part.
         """
-        places = positions - self._contexts.starts[self._contexts.of(positions)]
+        positions, values = fires.positions, fires.values
+        places = positions - self._starts[fires.contexts]
         information = positional_information(places, at_place)
         entropy = binary_entropy(positions.size / n_tokens)
         previous, previous_count = self._previous(positions, places)
-        top = self._top_tokens(positions, values)
+        sums = fires.by_token.sums(values)
+        top = self._top_tokens(fires.by_token, sums)
         return dataclasses.replace(
             whole,
             mean=float(values.mean(dtype=np.float64)),
@@ -217,13 +218,11 @@ class FactReader:
             previous_share=previous_count / positions.size,
             top_tokens=top,
             previous_token=previous,
+            unigram_share=explained_by_group(fires.by_token, values, counted, sums=sums),
         )
 
-    def _top_tokens(self, positions: np.ndarray, values: np.ndarray) -> tuple[TokenCount, ...]:
-        tokens = self._tokens.tokens[positions]
-        every = np.bincount(tokens)
-        ids = np.flatnonzero(every)
-        counts, sums = every[ids], np.bincount(tokens, weights=values.astype(np.float64))[ids]
+    def _top_tokens(self, by_token: TokenGroups, sums: np.ndarray) -> tuple[TokenCount, ...]:
+        ids, counts = by_token.ids, by_token.counts
         order = np.argsort(-counts, kind="stable")[:_TOP_TOKENS]
         return tuple(
             TokenCount(self._text(int(ids[place])), int(counts[place]), float(sums[place] / counts[place]))
@@ -246,6 +245,28 @@ class FactReader:
         if token not in self._texts:
             self._texts[token] = self._tokens.token_texts([token])[0]
         return self._texts[token]
+
+
+@dataclass(frozen=True)
+class _Firing:
+    """The activations above 0 of a feature, or some of them: position, value, context and token of each."""
+
+    positions: np.ndarray
+    values: np.ndarray
+    contexts: np.ndarray
+    by_token: TokenGroups
+
+    def only(self, kept: np.ndarray) -> _Firing:
+        """Return those flagged by ``kept``, bool [n]."""
+        if kept.all():
+            return self
+        return _Firing(self.positions[kept], self.values[kept], self.contexts[kept], self.by_token.only(kept))
+
+
+def _firing(located: Located) -> _Firing:
+    found = located.found
+    whole = _Firing(found.positions, found.values, located.contexts, located.by_token)
+    return whole.only(found.values > 0)
 
 
 def _tokens_at_places(lengths: np.ndarray, places: int) -> np.ndarray:

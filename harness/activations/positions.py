@@ -16,6 +16,8 @@ __all__ = ["decode", "encode", "encoded_bytes"]
 
 _WINDOW = 8
 """Bytes read at once; low bits begin within the first and end within the last of them."""
+_GROUP = 8
+"""Numbers after which they begin at a whole byte again."""
 
 
 def encode(positions: np.ndarray, universe: int) -> np.ndarray:
@@ -75,10 +77,13 @@ def _lengths(count: int, universe: int) -> tuple[int, int]:
 
 def _unpacked(packed: np.ndarray, count: int, width: int) -> np.ndarray:
     """Return ``count`` numbers of ``width`` bits each, below 57, int64."""
-    padded = np.concatenate([packed, np.zeros(_WINDOW, dtype=np.uint8)])
-    windows: np.ndarray[Any, Any] = np.ndarray((padded.size - _WINDOW + 1,), "<i8", padded.data, strides=(1,))
-    bit = np.arange(count) * width
-    found: np.ndarray = windows[bit >> 3]
-    found >>= bit & 7
-    found &= (1 << width) - 1
-    return found
+    groups = -(-count // _GROUP)
+    # Eight numbers of w bits are w bytes: the numbers at one place of all groups begin w bytes apart, at the same bit.
+    padded = np.zeros(groups * width + _WINDOW, dtype=np.uint8)
+    padded[: packed.size] = packed
+    found = np.empty((groups, _GROUP), dtype=np.int64)
+    for place in range(_GROUP):
+        byte, bit = divmod(place * width, 8)
+        windows: np.ndarray[Any, Any] = np.ndarray((groups,), "<i8", padded.data, offset=byte, strides=(width,))
+        found[:, place] = (windows >> bit) & ((1 << width) - 1)
+    return found.reshape(-1)[:count]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.activations import positions as code
-from harness.activations.artefact import damaged, load_array, mark_used, read_meta
+from harness.activations.artefact import damaged, load_array, mark_used, read_ahead, read_meta
 from harness.activations.context_sample import context_levels, unpack_contexts
 from harness.activations.protocol import ContextSample, FeatureActivations
 from harness.errors import FeatureSourceError
@@ -189,6 +189,8 @@ class ActivationStore:
             raise FeatureSourceError(f"there is no feature {index}; the valid ones are 0 to {self.n_features - 1}")
         packed = self._positions[int(self._offsets[index]) : int(self._offsets[index + 1])]
         values = self._values[int(self._indptr[index]) : int(self._indptr[index + 1])]
+        for part in (packed, values):
+            read_ahead(part)
         if values.size and zlib.crc32(values.data, zlib.crc32(packed.data)) != self._checksums[index]:
             raise damaged(self.folder, f"what is stored of feature {index} is not what was written (CRC-32 differs)")
         try:

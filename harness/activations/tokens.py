@@ -48,6 +48,7 @@ class TokenStore:
         self.folder = folder
         self.meta = read_meta(folder, kind=KIND, format_version=FORMAT, fingerprint=fingerprint)
         self._decode = _decoding(decoder)
+        self._joins = _joins(decoder)
         self._singles: dict[int, str] = {}
         self._tokens = load_array(folder, "tokens.npy")
         self._starts = load_array(folder, "context_starts.npy")
@@ -113,11 +114,13 @@ class TokenStore:
         """Return the text of each token; joined they are the decoded text (see ``Example.tokens``)."""
         if len(ids) == 1:
             return (self._single(int(ids[0])),)
-        ids = [int(token) for token in ids]
         pieces = tuple(map(self._singles.get, ids))
         if None in pieces:
-            pieces = tuple(map(self._single, ids))
-        return _fitted(self._decode, ids, cast("tuple[str, ...]", pieces))
+            pieces = tuple(self._single(int(token)) for token in ids)
+        texts = cast("tuple[str, ...]", pieces)
+        if self._joins and _BROKEN not in "".join(texts):
+            return texts
+        return _fitted(self._decode, [int(token) for token in ids], texts)
 
     def _single(self, token: int) -> str:
         text = self._singles.get(token)
@@ -182,9 +185,27 @@ def _decoding(decoder: Decoder) -> Decode:
     Where that is the transformers library's own call of the tokenizers library, it is the latter's: the same text in a
     third of the time.
     """
+    backend = _backend(decoder)
+    if backend is not None:
+        return partial(backend.decode, skip_special_tokens=False)
+    return partial(decoder.decode, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def _joins(decoder: Decoder) -> bool:
+    """Return whether texts of single tokens, each of whole characters, joined are always the text of all of them.
+
+    So it is where tokens are strings of bytes and nothing else happens in decoding, as in byte-level BPE.
+    """
+    from tokenizers.decoders import ByteLevel  # noqa: PLC0415  -- only where there is a corpus
+
+    backend = _backend(decoder)
+    return backend is not None and type(backend.decoder) is ByteLevel
+
+
+def _backend(decoder: Decoder) -> Any:
+    """Return the tokenizer of the tokenizers library to which ``decoder`` only hands on, or None."""
     kind = type(decoder)
     methods = (getattr(kind, "decode", None), getattr(kind, "_decode", None))
     backend: Any = getattr(decoder, "backend_tokenizer", None)
-    if backend is not None and tuple(getattr(method, "__module__", None) for method in methods) == _TRANSFORMERS:
-        return partial(backend.decode, skip_special_tokens=False)
-    return partial(decoder.decode, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    own = tuple(getattr(method, "__module__", None) for method in methods) == _TRANSFORMERS
+    return backend if own else None

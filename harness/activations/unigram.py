@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.activations.located import grouped
+
 if TYPE_CHECKING:
-    from harness.activations.protocol import FeatureActivations, TokenReader
+    from harness.activations.located import TokenGroups
+    from harness.activations.protocol import TokenReader
 
-__all__ = ["UnigramReader", "explained_by_token"]
+__all__ = ["FEWEST", "TokenCounter", "TokenCounts", "explained_by_group", "explained_by_token"]
 
-_BLOCK = 1 << 24
+FEWEST = 10
+"""Activations below which nothing is said."""
+_BLOCK = 1 << 21
 
 
-def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray, fewest: int = 10) -> float | None:
+class TokenCounts:
+    """How often each token is in a corpus or a part of it.
+
+    Args:
+        by_id: How often, by token id, int64 [V].
+    """
+
+    def __init__(self, by_id: np.ndarray) -> None:
+        self.by_id = by_id
+
+    @cached_property
+    def repeated(self) -> int:
+        """Return how many tokens are of ids that are there more than once."""
+        return int(self.by_id[self.by_id > 1].sum())
+
+
+def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray, fewest: int = FEWEST) -> float | None:
     """Return the share of a feature's variance over a corpus that the identity of the token explains, 0 to 1.
 
     The effect size of a one-way analysis of variance with the token ids as groups and silent tokens counted as 0. Let
@@ -40,17 +62,37 @@ def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray, 
     Returns:
         The share; None if there are fewer activations than that, or it does not vary.
     """
-    repeated = counts[ids] > 1
-    ids, values = ids[repeated], values[repeated].astype(np.float64)
-    if ids.size < fewest:
+    return explained_by_group(grouped(ids), values, TokenCounts(np.asarray(counts)), fewest=fewest)
+
+
+def explained_by_group(
+    groups: TokenGroups,
+    values: np.ndarray,
+    counted: TokenCounts,
+    *,
+    sums: np.ndarray | None = None,
+    fewest: int = FEWEST,
+) -> float | None:
+    """Return what ``explained_by_token`` does, of activations that are grouped already.
+
+    Args:
+        groups: The activations by token id.
+        values: Their values, [n].
+        counted: How often each id is in the corpus.
+        sums: ``groups.sums(values)``, if that is known.
+        fewest: Activations on ids that are there more than once, from which on anything is said; at least 1.
+    """
+    repeated = counted.by_id[groups.ids] > 1
+    if not repeated.all():
+        kept = repeated[groups.codes]
+        groups, values, sums = groups.only(kept), values[kept], None
+    if values.size < fewest:
         return None
-    every = np.bincount(ids)
-    met = np.flatnonzero(every)
-    fires, there = every[met], counts[met].astype(np.int64)
-    means_of = np.bincount(ids, weights=values) / np.maximum(counts[: every.size], 1)
-    means = means_of[met]
-    squares = np.bincount(ids, weights=(values - means_of[ids]) ** 2)[met] + (there - fires) * means**2
-    total = int(counts[counts > 1].sum())
+    values = values.astype(np.float64)
+    fires, there = groups.counts, counted.by_id[groups.ids].astype(np.int64)
+    means = (groups.sums(values) if sums is None else sums) / there
+    squares = groups.sums((values - means[groups.codes]) ** 2) + (there - fires) * means**2
+    total = counted.repeated
     mean = float(values.sum()) / total
     variance = float(((values - mean) ** 2).sum() + (total - values.size) * mean**2) / (total - 1)
     if not variance > 0:
@@ -59,8 +101,8 @@ def explained_by_token(ids: np.ndarray, values: np.ndarray, counts: np.ndarray, 
     return max(0.0, 1.0 - within / (total * variance))
 
 
-class UnigramReader:
-    """Works ``explained_by_token`` out for features of one store; the corpus is counted once.
+class TokenCounter:
+    """Counts the tokens of a corpus, once, and of parts of it.
 
     Args:
         tokens: The corpus.
@@ -72,26 +114,13 @@ class UnigramReader:
         # In blocks: NumPy counts in int64, four times as large as the mapped ids.
         blocks = [self._tokens[start : start + _BLOCK] for start in range(0, self._tokens.size, _BLOCK)]
         self._vocabulary = max((int(block.max()) + 1 for block in blocks), default=0)
-        self._counts = np.zeros(self._vocabulary, dtype=np.int64)
+        counts = np.zeros(self._vocabulary, dtype=np.int64)
         for block in blocks:
-            self._counts += np.bincount(block, minlength=self._vocabulary)
+            counts += np.bincount(block, minlength=self._vocabulary)
+        self.of_corpus = TokenCounts(counts)
 
-    def share(self, found: FeatureActivations) -> float | None:
-        """Return the share of one feature's variance that the token explains; see ``explained_by_token``.
-
-        Of a feature of which only some contexts are kept, it is that of the contexts drawn without regard to it.
-        """
-        fires = found.values > 0
-        positions, values, counts = found.positions[fires], found.values[fires], self._counts
-        if found.sample is not None:
-            whose = np.searchsorted(self._starts, positions, side="right") - 1
-            drawn = np.isin(whose, found.sample.uniform)
-            positions, values = positions[drawn], values[drawn]
-            counts = self._counted(found.sample.uniform)
-        return explained_by_token(self._tokens[positions], values, counts)
-
-    def _counted(self, contexts: np.ndarray) -> np.ndarray:
-        """Return how often each id is in the given contexts."""
+    def of_contexts(self, contexts: np.ndarray) -> TokenCounts:
+        """Return how often each token is in the given contexts, int64 [n]."""
         lengths = self._starts[contexts + 1] - self._starts[contexts]
         first = np.repeat(self._starts[contexts] - (lengths.cumsum() - lengths), lengths)
-        return np.bincount(self._tokens[first + np.arange(first.size)], minlength=self._vocabulary)
+        return TokenCounts(np.bincount(self._tokens[first + np.arange(first.size)], minlength=self._vocabulary))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.activations.located import Locator
 from harness.errors import CorpusError
 from harness.examples.checks import check_examples
 from harness.examples.deciles import Deciles
@@ -30,6 +31,7 @@ from harness.seeding import generator
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.activations.located import Located
     from harness.activations.protocol import ActivationReader, ContextSample, FeatureActivations, TokenReader
     from harness.config.schema import ExamplesConfig
     from harness.examples.windows import FeatureWindows
@@ -51,6 +53,7 @@ class RecordBuilder:
         activations: The subject's activations on it.
         config: Windows, split, numbers of examples.
         seed: Root seed of the split and of all draws.
+        locator: Locates activations; given if somebody else looks at the same features, so that it is done once.
 
     Raises:
         ConfigError: If the configuration contradicts itself.
@@ -58,12 +61,19 @@ class RecordBuilder:
     """
 
     def __init__(
-        self, subject: str, tokens: TokenReader, activations: ActivationReader, config: ExamplesConfig, seed: int
+        self,
+        subject: str,
+        tokens: TokenReader,
+        activations: ActivationReader,
+        config: ExamplesConfig,
+        seed: int,
+        locator: Locator | None = None,
     ) -> None:
         check_examples(config)
+        self._locator = locator or Locator(tokens)
         self._subject, self._tokens, self._activations = subject, tokens, activations
         self._config, self._seed = config, seed
-        self._grid = tile_grid(tokens, config.window_tokens)
+        self._grid = tile_grid(tokens, config.window_tokens, self._locator.index)
         if not self._grid.starts.size:
             longest = int(np.diff(tokens.context_starts).max(initial=0))
             raise CorpusError(
@@ -100,7 +110,8 @@ class RecordBuilder:
         activations = self._activations.feature(feature)
         if not activations.positions.size:
             return self._skip(feature, "dead", f"it never fires on {self._activations.n_tokens} tokens")
-        windows = self._windows(activations)
+        located = self._locator.of(activations)
+        windows = self._windows(located)
         in_explain = self._explain[windows.documents]
         drawable = self._drawable(activations.sample, windows)
         if (problem := self._too_few(in_explain, drawable)) is not None:
@@ -121,13 +132,13 @@ class RecordBuilder:
                 )
             )
         told = in_explain if drawable is None else in_explain & drawable
-        statistics = self._statistics(activations, windows, told, whole.edges)
+        statistics = self._statistics(located, windows, told, whole.edges)
         return FeatureRecord(self._subject, feature, statistics, sets[0], sets[1], self.protocol)
 
-    def _windows(self, activations: FeatureActivations) -> FeatureWindows:
+    def _windows(self, located: Located) -> FeatureWindows:
         if self._config.align == "peak":
-            return peak_windows(self._grid, self._tokens, activations, self._config.peak_offset)
-        return tile_windows(self._grid, activations)
+            return peak_windows(self._grid, self._tokens, located, self._config.peak_offset)
+        return tile_windows(self._grid, located)
 
     def _drawable(self, sample: ContextSample | None, windows: FeatureWindows) -> np.ndarray | None:
         """Return which windows stand for the corpus, bool [n]: those in uniform contexts; None for all of them."""
@@ -228,10 +239,10 @@ class RecordBuilder:
         )
 
     def _statistics(
-        self, activations: FeatureActivations, windows: FeatureWindows, told: np.ndarray, edges: tuple[float, ...]
+        self, located: Located, windows: FeatureWindows, told: np.ndarray, edges: tuple[float, ...]
     ) -> FeatureStatistics:
         """Return the statistics; ``told`` are the windows whose tokens an explainer may be told of, bool [n]."""
-        sample = activations.sample
+        activations, sample = located.found, located.found.sample
         numbers = ranges(windows.low[told], windows.high[told])
         return FeatureStatistics(
             n_tokens=self._activations.n_tokens,
@@ -239,7 +250,7 @@ class RecordBuilder:
             n_activating_windows=int(windows.starts.size),
             max_activation=float(activations.values.max()) if sample is None else sample.max,
             decile_edges=edges,
-            top_tokens=top_tokens(self._tokens, activations, numbers, self._texts),
+            top_tokens=top_tokens(located, numbers, self._texts),
             sampling=None if sample is None else Sampling(sample.rate, sample.uniform.size, sample.strongest.size),
         )
 

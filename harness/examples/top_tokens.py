@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from harness.activations.protocol import FeatureActivations, TokenReader
+    from harness.activations.located import Located
+    from harness.activations.protocol import TokenReader
 
 __all__ = ["TextTable", "top_tokens"]
 
@@ -48,21 +49,18 @@ class TextTable:
         return self._texts[number]
 
 
-def top_tokens(
-    tokens: TokenReader, activations: FeatureActivations, numbers: np.ndarray, table: TextTable
-) -> tuple[tuple[str, float], ...]:
+def top_tokens(located: Located, numbers: np.ndarray, table: TextTable) -> tuple[tuple[str, float], ...]:
     """Return up to ten token texts with the feature's mean activation where it fires on them, largest mean first.
 
     A text on which it fired once says little, however strongly: such texts come after all that it fired on at least
     twice. Tokens that are only a part of a character have no text of their own and are left out.
 
     Args:
-        tokens: The corpus.
-        activations: The feature's activations.
+        located: The feature's activations.
         numbers: Which of them to look at, ascending.
         table: The texts of the corpus's tokens.
     """
-    texts, totals, counts = _by_text(tokens, activations, numbers, table)
+    texts, totals, counts = _by_text(located, numbers, table)
     means = totals / counts
     shown: list[tuple[str, float]] = []
     for pool in (np.flatnonzero(counts > 1), np.flatnonzero(counts == 1)):
@@ -82,15 +80,14 @@ def _strongest(pool: np.ndarray, means: np.ndarray, count: int) -> np.ndarray:
     return kept
 
 
-def _by_text(
-    tokens: TokenReader, activations: FeatureActivations, numbers: np.ndarray, table: TextTable
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_text(located: Located, numbers: np.ndarray, table: TextTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the numbers of the texts the feature fires on, its summed activation there and how often it fires."""
-    values = activations.values[numbers]
+    values = located.found.values[numbers]
     fires = values > 0
     if not fires.all():
         numbers, values = numbers[fires], values[fires]
-    ids, totals, counts = _sums(tokens.tokens[activations.positions[numbers]], values.astype(np.float64))
+    groups = located.by_token.only(numbers)
+    ids, totals, counts = groups.ids, groups.sums(values), groups.counts
     texts = table.numbers(ids)
     shown = texts >= 0
     texts, totals, counts = texts[shown], totals[shown], counts[shown]
@@ -99,9 +96,7 @@ def _by_text(
     return _sums(texts, totals, counts)
 
 
-def _sums(
-    numbers: np.ndarray, totals: np.ndarray, counts: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sums(numbers: np.ndarray, totals: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each number that is met, and the sums of the totals and counts that stand beside it, in their order."""
     counted = np.bincount(numbers, weights=counts)
     summed = np.bincount(numbers, weights=totals)

@@ -14,7 +14,8 @@ from harness.activations.contexts import ContextIndex
 from harness.examples.deciles import ranks
 
 if TYPE_CHECKING:
-    from harness.activations.protocol import FeatureActivations, TokenReader
+    from harness.activations.located import Located
+    from harness.activations.protocol import TokenReader
 
 __all__ = ["FeatureWindows", "Grid", "peak_windows", "ranges", "tile_grid", "tile_windows"]
 
@@ -84,9 +85,15 @@ class FeatureWindows:
     touched: np.ndarray
 
 
-def tile_grid(tokens: TokenReader, width: int) -> Grid:
-    """Return the grid of windows of ``width`` tokens; it has none if every context is shorter."""
-    index = ContextIndex(tokens.context_starts)
+def tile_grid(tokens: TokenReader, width: int, index: ContextIndex | None = None) -> Grid:
+    """Return the grid of windows of ``width`` tokens; it has none if every context is shorter.
+
+    Args:
+        tokens: The corpus.
+        width: Tokens per window.
+        index: Its contexts, if somebody has the index already.
+    """
+    index = index or ContextIndex(tokens.context_starts)
     lengths = np.diff(index.starts)
     per_context = lengths // width
     first = np.concatenate([[0], np.cumsum(per_context)]).astype(np.int64)
@@ -104,10 +111,10 @@ def tile_grid(tokens: TokenReader, width: int) -> Grid:
     )
 
 
-def tile_windows(grid: Grid, activations: FeatureActivations) -> FeatureWindows:
+def tile_windows(grid: Grid, located: Located) -> FeatureWindows:
     """Return the windows of the grid in which the feature fires, and those it touches."""
-    positions, values = activations.positions, activations.values
-    windows, inside = grid.windows_of(positions, grid.contexts.of(positions))
+    positions, values = located.found.positions, located.found.values
+    windows, inside = grid.windows_of(positions, located.contexts)
     if inside is not None:
         values = values[inside]
     first = _first_of_each(windows)
@@ -131,14 +138,13 @@ def tile_windows(grid: Grid, activations: FeatureActivations) -> FeatureWindows:
     )
 
 
-def peak_windows(grid: Grid, tokens: TokenReader, activations: FeatureActivations, offset: int) -> FeatureWindows:
+def peak_windows(grid: Grid, tokens: TokenReader, located: Located, offset: int) -> FeatureWindows:
     """Return windows placed around the feature's peaks, and the windows of the grid that it or they touch.
 
     Each activation asks for the window that has it at ``offset``, moved inwards where that would leave the context. Of
     windows that overlap the strongest stays (ties: the first), strongest first, so none overlap in the end.
     """
-    width = grid.width
-    context = grid.contexts.of(activations.positions)
+    width, activations, context = grid.width, located.found, located.contexts
     held = grid.windows_of(activations.positions, context)[0]
     begin, end = grid.contexts.starts[context], grid.contexts.starts[context + 1]
     usable = (activations.values > 0) & (end - begin >= width)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.facts import FactReader
+from harness.activations.located import Locator
 from harness.config.sizes import size_in_bytes
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, candidates, select_features
@@ -83,7 +84,8 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
     for tokens, stores in opened(resolved, cache, models, progress):
         for name, store in stores.items():
             subject = resolved.subjects[name]
-            builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed)
+            locator = Locator(tokens)
+            builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed, locator)
             progress.say(f"{subject.name}: choosing features and building their records")
             records: Sequence[FeatureRecord] = ()
             skipped: Sequence[SkippedFeature]
@@ -95,7 +97,7 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
                         store.n_features,
                         subject.name,
                         counts=store.counts(),
-                        facts=FactReader(tokens, store).facts,
+                        facts=FactReader(tokens, store, locator).facts,
                         building=building,
                     )
             except NoUsableFeatureError as error:

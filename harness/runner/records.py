@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from harness.activations.facts import FactReader
+from harness.activations.located import Locator
 from harness.activations.store import ActivationStore
 from harness.activations.tokens import TokenStore
 from harness.examples.ahead import BuildAhead, InTurn
@@ -61,8 +62,9 @@ class RecordTask:
         """Return what gives the record of a feature, or why it has none, from newly opened stores."""
         tokens = TokenStore(self.tokens, cast("Decoder", load_tokenizer(self.model, self.cache)))
         store = ActivationStore(self.activations, context_starts=tokens.context_starts)
-        builder = RecordBuilder(self.subject, tokens, store, self.examples, self.seed)
-        return judging(self.features, builder, self.subject, FactReader(tokens, store).facts)
+        locator = Locator(tokens)
+        builder = RecordBuilder(self.subject, tokens, store, self.examples, self.seed, locator)
+        return judging(self.features, builder, self.subject, FactReader(tokens, store, locator).facts)
 
 
 def processes_for(wanted: int, asked: int | None) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,6 +52,20 @@ def test_store_single_token_text_is_cached(open_listed: Callable[..., TokenStore
     store = open_listed(["the cat"])
     first = int(store.tokens[0])
     assert store.token_texts([first]) == store.token_texts([first]) == (store._singles[first],)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@given(ids=st.lists(st.integers(0, 301), min_size=2, max_size=12))
+def test_store_gives_the_texts_of_the_decoded_whole(
+    tokenizer: Any, open_listed: Callable[..., TokenStore], ids: list[int]
+) -> None:
+    """Bytes that are no character, special tokens and added ones among them."""
+    wide = copy.deepcopy(tokenizer)
+    wide.add_tokens(["<caf\u00e9 \U0001f917>", " two words"])
+    store = TokenStore(open_listed(["a b c"]).folder, wide)
+    assert store._joins
+    ids = [token for token in ids if token < len(wide)] + [len(wide) - 1, len(wide) - 2, ids[0]]
+    assert store.token_texts(ids) == token_texts(wide, ids)
 
 
 def test_damaged_store_says_what_differs(open_listed: Callable[..., TokenStore], tokenizer: Any) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.activations import unigram
+from harness.activations.facts import FactReader
 from harness.activations.protocol import ContextSample, FeatureActivations
-from harness.activations.unigram import UnigramReader, explained_by_token
+from harness.activations.unigram import TokenCounter, explained_by_token
 
 ACTIVATIONS = st.lists(
     st.tuples(st.integers(0, 8), st.floats(0.125, 100, width=32) | st.just(0.0)), min_size=1, max_size=80
@@ -27,7 +28,9 @@ def share(ids: np.ndarray, values: np.ndarray) -> float | None:
 
 def corpus(tokens: np.ndarray, length: int = 10) -> Any:
     starts = np.arange(0, tokens.size + 1, length)
-    return SimpleNamespace(tokens=tokens.astype(np.uint16), context_starts=starts)
+    return SimpleNamespace(
+        tokens=tokens.astype(np.uint16), context_starts=starts, token_texts=lambda ids: tuple(map(str, ids))
+    )
 
 
 @given(
@@ -90,10 +93,7 @@ def test_what_does_not_vary_has_no_share() -> None:
 def test_counting_in_blocks_changes_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unigram, "_BLOCK", block)
     tokens = np.random.default_rng(3).integers(0, 9, 60)
-    found = FeatureActivations(np.arange(0, 60, 3), np.arange(1, 21, dtype=np.float32))
-    values = np.zeros(60)
-    values[found.positions] = found.values
-    assert UnigramReader(corpus(tokens)).share(found) == share(tokens, values)
+    assert TokenCounter(corpus(tokens)).of_corpus.by_id.tolist() == np.bincount(tokens).tolist()
 
 
 def test_of_a_sampled_feature_it_is_that_of_the_contexts_drawn() -> None:
@@ -106,7 +106,8 @@ def test_of_a_sampled_feature_it_is_that_of_the_contexts_drawn() -> None:
     whole = np.zeros(100)
     whole[positions] = values
     drawn = np.concatenate([np.arange(context * 10, context * 10 + 10) for context in uniform])
-    assert UnigramReader(corpus(tokens)).share(found) == share(tokens[drawn], whole[drawn])
+    store = SimpleNamespace(feature=lambda _: found, n_tokens=tokens.size)
+    assert FactReader(corpus(tokens), store).facts(0).unigram_share == share(tokens[drawn], whole[drawn])
 
 
 def test_a_few_activations_say_nothing() -> None:

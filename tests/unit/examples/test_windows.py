@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.activations.located import Locator
 from harness.activations.protocol import FeatureActivations
 from harness.examples.windows import FeatureWindows, peak_windows, tile_grid, tile_windows
 
@@ -35,7 +36,7 @@ def test_grid_has_full_windows_only(written_tokens: Any) -> None:
 def test_tile_by_hand(written_tokens: Any) -> None:
     tokens = written_tokens([(0, 7), (1, 6)])
     fired = activations_of({1: 0.5, 2: 1.5, 4: -1.0, 6: 9.0, 8: 2.0}, 13)
-    windows = tile_windows(tile_grid(tokens, 3), fired)
+    windows = tile_windows(tile_grid(tokens, 3), Locator(tokens).of(fired))
     assert windows.starts.tolist() == [0, 7]
     assert windows.strengths.tolist() == [1.5, 2.0]
     assert windows.documents.tolist() == [0, 1]
@@ -50,7 +51,7 @@ def test_tile_agrees_with_a_plain_loop(written_tokens: Any, lengths: list[int], 
     tokens = written_tokens(list(enumerate(lengths)))
     grid = tile_grid(tokens, width)
     active = activations_of(fired, sum(lengths))
-    windows = tile_windows(grid, active)
+    windows = tile_windows(grid, Locator(tokens).of(active))
     values = dict(zip(active.positions.tolist(), active.values.tolist(), strict=True))
     expected, silent = [], []
     for document, start in enumerate(tokens.context_starts[:-1].tolist()):
@@ -73,7 +74,7 @@ def test_peak_agrees_with_the_greedy_loop(
     tokens = written_tokens(list(enumerate(lengths)))
     grid = tile_grid(tokens, width)
     active = activations_of(fired, sum(lengths))
-    windows = peak_windows(grid, tokens, active, offset)
+    windows = peak_windows(grid, tokens, Locator(tokens).of(active), offset)
     values = dict(zip(active.positions.tolist(), active.values.tolist(), strict=True))
     wished = []
     for position, value in values.items():
@@ -100,7 +101,8 @@ def test_peak_agrees_with_the_greedy_loop(
 
 def test_peak_lies_at_its_offset_where_the_context_allows(written_tokens: Any) -> None:
     tokens = written_tokens([(0, 40)])
-    found = peak_windows(tile_grid(tokens, 8), tokens, activations_of({2: 1.0, 20: 1.0, 39: 1.0}, 40), 6)
+    fired = Locator(tokens).of(activations_of({2: 1.0, 20: 1.0, 39: 1.0}, 40))
+    found = peak_windows(tile_grid(tokens, 8), tokens, fired, 6)
     assert found.starts.tolist() == [0, 14, 32]
 
 
