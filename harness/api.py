@@ -56,6 +56,7 @@ from harness.llm.protocol import (
     TokenAlternatives,
     choice_probability,
 )
+from harness.llm.task import Task, TaskKind
 from harness.outcome import Outcome, Usage
 from harness.registry.events import RunFinished, RunStarted, UnitFinished
 from harness.registry.hookspecs import hookimpl
@@ -93,6 +94,7 @@ from harness.scoring.protocol import (
     ScorerEstimate,
 )
 from harness.seeding import derive_seed, generator
+from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
 from harness.text import for_prompt
@@ -112,6 +114,7 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "ConfigError",
+    "Continuation",
     "Control",
     "ControlSpec",
     "CorpusError",
@@ -167,8 +170,12 @@ __all__ = [
     "SparseActivations",
     "Spending",
     "Steerable",
+    "SubjectAccess",
     "SubjectError",
     "SubjectSpec",
+    "Task",
+    "TaskKind",
+    "TextActivations",
     "TokenAlternatives",
     "TokenCounter",
     "TokenReader",

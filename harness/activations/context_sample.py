@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Entries = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -34,6 +34,8 @@ STRONGEST_CONTEXTS = 128
 LEVELS = 24
 _CONTEXT_BITS = 31
 _ROWS_AT_ONCE = 512
+_COUNTED_AT_ONCE = 1 << 18
+"""Activations counted at once, so that what counting takes does not grow with a run."""
 _ARRAYS = ("n_active", "largest", "level", "features", "counts", "strongest", "settled")
 
 
@@ -148,9 +150,7 @@ class SampleState:
         met = features[first]
         self.n_active[met] += np.diff(np.append(first, features.size))
         self.largest[met] = np.maximum(self.largest[met], np.maximum.reduceat(values, first))
-        mine = self._row[features] >= 0
-        if mine.any():
-            self._count(features[mine], positions[mine], values[mine])
+        self._count_of(self._row >= 0, (features, positions, values))
         if not self.rising:
             return
         over = met[(self.n_active[met] > self.most) & (self._row[met] < 0)]
@@ -160,28 +160,32 @@ class SampleState:
             new[over] = True
             # Everything seen of them so far is still there, as nothing of them was left out.
             for part in chain(earlier(), [(features, positions, values)]):
-                mine = new[part[0]]
-                if mine.any():
-                    self._count(*(array[mine] for array in part))
+                self._count_of(new, part)
         self._raise()
 
     def kept(self, features: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return which activations are kept as things stand, bool [n]."""
         keeps = np.ones(features.size, dtype=np.bool_)
-        sampled = np.flatnonzero(self._row[features] >= 0)
-        if not sampled.size:
+        if not self.features.size:
             return keeps
-        context = self._context(positions[sampled])
-        rows = self._row[features[sampled]]
-        of_level = self.levels[context] >= self.level[features[sampled]]
-        keeps[sampled] = of_level | self._is_strongest(rows, context)
+        wanted = self._strongest_places()
+        for first in range(0, features.size, _COUNTED_AT_ONCE):
+            some = features[first : first + _COUNTED_AT_ONCE]
+            sampled = np.flatnonzero(self._row[some] >= 0)
+            some = some[sampled]
+            context = self._context(positions[first + sampled])
+            of_level = self.levels[context] >= self.level[some]
+            keeps[first + sampled] = of_level | self._is_strongest(self._row[some], context, wanted)
         return keeps
 
-    def _is_strongest(self, rows: np.ndarray, context: np.ndarray) -> np.ndarray:
-        n_contexts = self.levels.size
+    def _strongest_places(self) -> np.ndarray:
+        """Return row times number of contexts plus context of all strongest ones, ascending."""
         both = np.concatenate([self.strongest, self.settled], axis=1)
-        held = np.where(both < 0, -1, _unpack(both) + np.arange(len(both))[:, None] * n_contexts)
-        wanted = np.unique(held)
+        places = np.where(both < 0, -1, _unpack(both) + np.arange(len(both))[:, None] * self.levels.size)
+        return np.unique(places)
+
+    def _is_strongest(self, rows: np.ndarray, context: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        n_contexts = self.levels.size
         asked = rows * n_contexts + context
         at = np.minimum(np.searchsorted(wanted, asked), wanted.size - 1)
         found: np.ndarray = wanted[at] == asked
@@ -189,6 +193,26 @@ class SampleState:
 
     def _context(self, positions: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.starts, positions, side="right") - 1
+
+    def _count_of(self, flags: np.ndarray, entries: Entries) -> None:
+        """Count those activations whose features are flagged, some at a time; ``flags`` is bool [n_features]."""
+        for part in self._parts(*entries):
+            mine = flags[part[0]]
+            if mine.any():
+                self._count(*(array[mine] for array in part))
+
+    def _parts(self, features: np.ndarray, positions: np.ndarray, values: np.ndarray) -> Iterator[Entries]:
+        """Yield activations in parts that hold a feature's activations in a context whole."""
+        first = 0
+        while first < features.size:
+            last = first + _COUNTED_AT_ONCE
+            if last < features.size:
+                feature, position = features[last - 1], positions[last - 1]
+                end = self.starts[np.searchsorted(self.starts, position, side="right")]
+                feature_ends = last + int(np.searchsorted(features[last:], feature, side="right"))
+                last += int(np.searchsorted(positions[last:feature_ends], end))
+            yield features[first:last], positions[first:last], values[first:last]
+            first = last
 
     def _count(self, features: np.ndarray, positions: np.ndarray, values: np.ndarray) -> None:
         """Count activations of sampled features by level, and find their strongest contexts."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.activations.artefact import load_array, save_array
+from harness.activations.artefact import save_array
+from harness.activations.slices import ArrayFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,12 +28,12 @@ class Run:
 
     Attributes:
         name: What its files' names begin with.
-        entries: How many there are.
+        n_entries: How many there are.
         checksum: CRC-32 of its files, one after the other.
     """
 
     name: str
-    entries: int
+    n_entries: int
     checksum: int
 
     def plain(self) -> dict[str, Any]:
@@ -40,20 +41,21 @@ class Run:
         return asdict(self)
 
     def counts(self, folder: Path) -> np.ndarray:
-        """Return the number of entries of every feature, uint32 [n_features], memory-mapped."""
-        return load_array(folder, f"{self.name}.counts.npy")
+        """Return the number of entries of every feature, uint32 [n_features]."""
+        return _columns(self, folder)[0].read(0, None)
 
-    def entries_between(self, folder: Path, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return copies of the positions and values of entries ``first`` to before ``last``."""
-        # Mapped anew each time, so that pages already merged do not stay in memory.
-        positions, values = (load_array(folder, f"{self.name}.{part}.npy") for part in _PARTS[1:])
-        return np.array(positions[first:last]), np.array(values[first:last])
+    def entries(self, folder: Path, most: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield the feature (int64), position (int64) and value of its entries, about ``most`` at a time.
 
-    def entries_of_all(self, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the feature (int64), position (int64) and value of every entry."""
-        counts = self.counts(folder)
-        positions, values = self.entries_between(folder, 0, self.entries)
-        return np.repeat(np.arange(counts.size), counts), positions.astype(np.int64), values
+        Each part is of whole features.
+        """
+        counts, positions, values = _columns(self, folder)
+        of_feature = counts.read(0, None).astype(np.int64)
+        ends = np.concatenate([[0], np.cumsum(of_feature)])
+        for first, last in pairwise(_bounds(ends, most)):
+            features = np.repeat(np.arange(first, last), of_feature[first:last])
+            span = int(ends[first]), int(ends[last])
+            yield features, positions.read(*span).astype(np.int64), values.read(*span)
 
     def intact(self, folder: Path) -> bool:
         """Return whether the files are there and are those that were written."""
@@ -103,34 +105,49 @@ def write_run(
 
 def merged(folder: Path, runs: Sequence[Run], n_features: int, most: int) -> Iterator[Block]:
     """Yield all entries of all runs in blocks of whole features, ascending, of about ``most`` entries."""
+    columns = [_columns(run, folder) for run in runs]
     totals = np.zeros(n_features, dtype=np.int64)
-    for run in runs:
-        totals += run.counts(folder)
-    ends = np.cumsum(totals)
-    bounds = [0]
-    while bounds[-1] < n_features:
-        # A feature with more entries than that is a block of its own.
-        before = int(ends[bounds[-1] - 1]) if bounds[-1] else 0
-        last = int(np.searchsorted(ends, before + most, side="right"))
-        bounds.append(min(max(last, bounds[-1] + 1), n_features))
-    offsets = [np.concatenate([[0], np.cumsum(run.counts(folder), dtype=np.int64)])[bounds] for run in runs]
+    for counts, _, _ in columns:
+        totals += counts.read(0, None)
+    bounds = _bounds(np.concatenate([[0], np.cumsum(totals)]), most)
+    offsets = [np.concatenate([[0], np.cumsum(counts.read(0, None), dtype=np.int64)])[bounds] for counts, *_ in columns]
     for number, (first, last) in enumerate(pairwise(bounds)):
         parts = [
-            _part(folder, run, first, last, (int(at[number]), int(at[number + 1])))
-            for run, at in zip(runs, offsets, strict=True)
+            _part(files, first, last, (int(at[number]), int(at[number + 1])))
+            for files, at in zip(columns, offsets, strict=True)
             if at[number + 1] > at[number]
         ]
         if parts:
             yield _sorted(first, last, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
+def _columns(run: Run, folder: Path) -> tuple[ArrayFile, ArrayFile, ArrayFile]:
+    """Return the files of a run: counts of all features, positions, values."""
+    counts, positions, values = (ArrayFile(folder, f"{run.name}.{part}.npy") for part in _PARTS)
+    return counts, positions, values
+
+
+def _bounds(ends: np.ndarray, most: int) -> list[int]:
+    """Return the first features of blocks of about ``most`` entries, and one past the last feature.
+
+    Args:
+        ends: Entries before each feature, and all of them, int64 [n_features + 1].
+        most: Entries of a block; a feature with more is one by itself.
+    """
+    bounds, n_features = [0], ends.size - 1
+    while bounds[-1] < n_features:
+        last = int(np.searchsorted(ends, ends[bounds[-1]] + most, side="right")) - 1
+        bounds.append(min(max(last, bounds[-1] + 1), n_features))
+    return bounds
+
+
 def _part(
-    folder: Path, run: Run, first: int, last: int, span: tuple[int, int]
+    files: tuple[ArrayFile, ArrayFile, ArrayFile], first: int, last: int, span: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    counts, positions, values = files
     small = last - first <= _FEATURES_16
     local = np.arange(last - first, dtype=np.uint16 if small else np.int64)
-    positions, values = run.entries_between(folder, *span)
-    return np.repeat(local, run.counts(folder)[first:last]), positions, values
+    return np.repeat(local, counts.read(first, last)), positions.read(*span), values.read(*span)
 
 
 def _sorted(first: int, last: int, local: np.ndarray, positions: np.ndarray, values: np.ndarray) -> Block:

@@ -27,7 +27,7 @@ from harness.activations.unfinished import RUNS, STATE, clear_remains
 from harness.errors import FeatureSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.activations.runs import Block
@@ -36,6 +36,8 @@ __all__ = ["ENTRY_BYTES", "RUN_ENTRIES", "ActivationWriter", "SpanFacts"]
 
 RUN_ENTRIES = 1 << 21
 """Activations held in memory before a sorted run is written."""
+MERGED_AT_ONCE = 1 << 19
+"""Activations merged at once: few against those of a run, so that the end takes no more memory than the way there."""
 ENTRY_BYTES = 128
 """Memory that an activation held needs at most, two runs being in memory while one is sorted and written."""
 
@@ -326,16 +328,18 @@ class ActivationWriter:
         order = np.argsort(keys)
         keys, values = keys[order], values[order]
         del order
+        self._refuse_two_values(keys)
         features, positions = np.divmod(keys, self._n_tokens)
         del keys
-        self._refuse_two_values(features, positions)
-        self._sample.see(
-            features, positions, values, lambda: (run.entries_of_all(self._at) for run in list(self._runs))
-        )
+        self._sample.see(features, positions, values, self._earlier)
         kept = self._sample.kept(features, positions)
         if not kept.all():
             features, positions, values = features[kept], positions[kept], values[kept]
         self._write(np.bincount(features, minlength=self._n_features), positions, values)
+
+    def _earlier(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for run in list(self._runs):
+            yield from run.entries(self._at, MERGED_AT_ONCE)
 
     @property
     def _at(self) -> Path:
@@ -383,12 +387,13 @@ class ActivationWriter:
             if path.name.split(".")[0] not in held:
                 path.unlink()
 
-    def _refuse_two_values(self, features: np.ndarray, positions: np.ndarray) -> None:
-        twice = np.flatnonzero((np.diff(features) == 0) & (np.diff(positions) == 0))
+    def _refuse_two_values(self, keys: np.ndarray) -> None:
+        """Refuse two values at one place; ``keys`` are feature times number of tokens plus position, ascending."""
+        twice = np.flatnonzero(keys[1:] == keys[:-1])
         if twice.size:
+            feature, position = divmod(int(keys[twice[0]]), self._n_tokens)
             raise FeatureSourceError(
-                f"feature {features[twice[0]]} was given two values at corpus token {positions[twice[0]]}",
-                where=self._name,
+                f"feature {feature} was given two values at corpus token {position}", where=self._name
             )
 
     def _merge(self, values_type: type[np.floating[Any]]) -> int:
@@ -401,8 +406,9 @@ class ActivationWriter:
             ArrayAppender(self._folder / positions_file, np.uint8) as positions,
             ArrayAppender(self._folder / values_file, values_type) as values,
         ):
-            for block in merged(self._at, self._runs, self._n_features, self._run_entries):
-                self._refuse_two_values(block.features, block.positions)
+            most = min(self._run_entries, MERGED_AT_ONCE)
+            for block in merged(self._at, self._runs, self._n_features, most):
+                self._refuse_two_values(block.features * self._n_tokens + block.positions)
                 kept = self._sample.kept(block.features, block.positions)
                 features, places = block.features[kept], block.positions[kept]
                 stored = block.values[kept].astype(values_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import canonical_json, plain, text_sha256
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from harness.llm.protocol import CompletionRequest, PromptLogprobsRequest
 
-__all__ = ["KEY_VERSION", "completion_key", "effective_seed", "prompt_key"]
+__all__ = ["KEY_VERSION", "completion_key", "effective_seed", "prompt_key", "request_fields"]
 
 KEY_VERSION = 1
 """Raised whenever the fields below, or the meaning of a stored answer, change."""
@@ -33,7 +34,7 @@ def completion_key(endpoint: Mapping[str, Any], request: CompletionRequest, seed
         request: The question.
         seed: The seed really sent.
     """
-    fields = {**plain(request), "seed": seed}
+    fields = {**request_fields(request), "seed": seed}
     # Says where the provider may cut its prompt cache, and changes no answer.
     del fields["shared_prefix"]
     if request.response_schema is not None:
@@ -44,7 +45,14 @@ def completion_key(endpoint: Mapping[str, Any], request: CompletionRequest, seed
 
 def prompt_key(endpoint: Mapping[str, Any], request: PromptLogprobsRequest) -> str:
     """Return the key of the prompt log-probabilities ``request`` asks for at ``endpoint``."""
-    return _key("prompt_logprobs", endpoint, plain(request))
+    return _key("prompt_logprobs", endpoint, request_fields(request))
+
+
+def request_fields(request: CompletionRequest | PromptLogprobsRequest) -> dict[str, Any]:
+    """Return a request as plain data, without the task, which no language model is told."""
+    fields: dict[str, Any] = plain(replace(request, task=None))
+    del fields["task"]
+    return fields
 
 
 def _key(kind: str, endpoint: Mapping[str, Any], request: Mapping[str, Any]) -> str:

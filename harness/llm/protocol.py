@@ -11,6 +11,8 @@ from harness.outcome import Outcome, Usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.llm.task import Task
+
 __all__ = [
     "LLM",
     "Capabilities",
@@ -52,6 +54,7 @@ class CompletionRequest:
         top_logprobs: How many alternatives to report per generated token; 0 for none.
         shared_prefix: How many leading characters of the last user message other requests share; 0 if unknown. Only a
             provider's prompt cache is told: it changes no answer and is part of no cache key.
+        task: What is asked, as data, for judges that answer by a rule; no language model is told.
     """
 
     messages: tuple[Message, ...]
@@ -65,6 +68,7 @@ class CompletionRequest:
     choices: tuple[str, ...] = ()
     top_logprobs: int = 0
     shared_prefix: int = 0
+    task: Task | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,14 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class PromptLogprobsRequest:
-    """Ask for the log-probability of every token of ``prompt``, with ``top_logprobs`` alternatives at each."""
+    """Ask for the log-probability of every token of ``prompt``, with ``top_logprobs`` alternatives at each.
+
+    ``task`` is as in ``CompletionRequest``; its tokens are the last ones of the prompt.
+    """
 
     prompt: str
     top_logprobs: int = 0
+    task: Task | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.embedding import open_embedder
 from harness.errors import LLMError
@@ -102,7 +102,7 @@ class RunResources:
             seed=seed,
             judge=await self._judge() if Need.JUDGE in spec.needs else None,
             embedder=self._open_embedder() if Need.EMBEDDER in spec.needs else None,
-            subject=self._models.load(subject) if Need.SUBJECT in spec.needs else None,
+            subject=cast("Any", self._models.load(subject)) if Need.SUBJECT in spec.needs else None,
         )
 
     def spending(self) -> Mapping[str, Spending]:

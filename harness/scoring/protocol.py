@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.examples.record import ScoreRecord
     from harness.explainers.protocol import Explanation
     from harness.llm.protocol import LLM
+    from harness.subjects.access import SubjectAccess
 
 __all__ = [
     "Embedder",
@@ -153,7 +154,7 @@ class Resources:
     seed: int
     judge: LLM | None = None
     embedder: Embedder | None = None
-    subject: Any | None = None
+    subject: SubjectAccess | None = None
 
 
 class Scorer(Protocol):

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import fingerprint, plain
+from harness.llm.keys import request_fields
 from harness.llm.price import FREE
 from harness.llm.protocol import (
     Capabilities,
@@ -132,7 +133,7 @@ class OracleJudge(_FakeLLM):
         self._seed = seed
 
     def _answer(self, request: CompletionRequest) -> Completion:
-        rng = generator(self._seed, "oracle", fingerprint(plain(request)))
+        rng = generator(self._seed, "oracle", fingerprint(request_fields(request)))
         ruled = self._rule(request)
         if not isinstance(ruled, bool):
             flags = [bool(flag) != bool(rng.random() < self._error_rate) for flag in ruled]

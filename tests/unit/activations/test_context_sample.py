@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.activations import context_sample, writer
 from harness.activations.context_sample import LEVELS, SampleState, context_levels, unpack_contexts
 from harness.activations.cooccurrence import cooccurring
 from harness.activations.store import ActivationStore
@@ -46,22 +47,31 @@ def kept_by_definition(values: np.ndarray) -> tuple[np.ndarray, int | None, set[
 
 def write(folder: Path, values: np.ndarray, contexts: np.ndarray, per_add: int, run_entries: int) -> ActivationStore:
     folder.mkdir()
-    writer = ActivationWriter(
+    made = ActivationWriter(
         folder, len(values), N_TOKENS, "s", run_entries, context_starts=STARTS, most_kept=MOST, strongest=STRONGEST
     )
     for first in range(0, N_CONTEXTS, per_add):
         tokens = (contexts[first : first + per_add, None] * WIDTH + np.arange(WIDTH)).ravel()
         features, at = np.nonzero(values[:, tokens])
-        writer.add(tokens[at], features, values[features, tokens[at]], {})
-    writer.finish({"fingerprint": folder.name, "identity": {}})
+        made.add(tokens[at], features, values[features, tokens[at]], {})
+    made.finish({"fingerprint": folder.name, "identity": {}})
     return ActivationStore(folder, context_starts=STARTS)
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**32 - 1), per_add=st.integers(1, N_CONTEXTS), run_entries=st.integers(1, 400))
-def test_a_store_keeps_what_the_definition_says_in_any_order(seed: int, per_add: int, run_entries: int) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    per_add=st.integers(1, N_CONTEXTS),
+    run_entries=st.integers(1, 400),
+    at_once=st.tuples(st.integers(1, 400), st.integers(1, 400)),
+)
+def test_a_store_keeps_what_the_definition_says_in_any_order(
+    seed: int, per_add: int, run_entries: int, at_once: tuple[int, int]
+) -> None:
     values, contexts = activations(seed)
-    with tempfile.TemporaryDirectory() as parent:
+    with tempfile.TemporaryDirectory() as parent, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context_sample, "_COUNTED_AT_ONCE", at_once[0])
+        patch.setattr(writer, "MERGED_AT_ONCE", at_once[1])
         store = write(Path(parent) / "s", values, contexts, per_add, run_entries)
         n_kept = 0
         for feature, mine in enumerate(values):

@@ -14,6 +14,7 @@ from harness.llm.facts import EndpointFacts, stated_facts
 from harness.llm.keys import completion_key, effective_seed, prompt_key
 from harness.llm.open import key_fields
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest
+from harness.llm.task import Task, TaskKind
 from harness.llm.wire import ChoiceMode, StructuredMode
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -38,7 +39,8 @@ REQUEST_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "choices": TEXTS,
     "top_logprobs": st.integers(0, 20),
 }
-HARMLESS_REQUEST_FIELDS: dict[str, st.SearchStrategy[Any]] = {"shared_prefix": st.integers(0, 1_000)}
+TASKS = st.builds(Task, st.sampled_from(TaskKind), st.text(), TEXTS, reply=st.sampled_from([None, str]))
+HARMLESS_REQUEST_FIELDS: dict[str, st.SearchStrategy[Any]] = {"shared_prefix": st.integers(0, 1_000), "task": TASKS}
 ENDPOINT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "model": st.text(min_size=1),
     "revision": st.none() | st.text(),
@@ -135,9 +137,14 @@ def test_what_cannot_change_an_answer_keeps_the_key(
     assert key(changed, request_) == key(config, request_)
 
 
-@given(config=CONFIGS, request_=REQUESTS, shared=st.integers(0, 1_000))
-def test_marks_for_a_providers_cache_keep_the_key(config: LLMConfig, request_: CompletionRequest, shared: int) -> None:
-    assert key(config, dataclasses.replace(request_, shared_prefix=shared)) == key(config, request_)
+@pytest.mark.parametrize("name", HARMLESS_REQUEST_FIELDS)
+@settings(max_examples=40)
+@given(data=st.data(), config=CONFIGS, request_=REQUESTS)
+def test_what_no_model_is_told_keeps_the_key(
+    name: str, data: st.DataObject, config: LLMConfig, request_: CompletionRequest
+) -> None:
+    changed = dataclasses.replace(request_, **{name: data.draw(HARMLESS_REQUEST_FIELDS[name])})
+    assert key(config, changed) == key(config, request_)
 
 
 @given(config=CONFIGS, request_=REQUESTS, one=FOUND, other=FOUND)

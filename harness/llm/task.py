@@ -1,0 +1,65 @@
+"""What a question asks, as data: for judges that are no language model and answer by a rule.
+
+A language model reads ``messages`` and nothing else. A judge for planted features, which knows what each explanation
+means, cannot read prompts; it answers the task that a scorer states beside its prompt. A scorer that states none can
+only be judged by language models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Task", "TaskKind"]
+
+
+class TaskKind(StrEnum):
+    """What is asked about ``Task.texts``, and what one answer is."""
+
+    CONTAINS = "contains"
+    """Does the text hold what the explanation names? bool"""
+    MARKED_RIGHT = "marked_right"
+    """Are the marked tokens of the text (``Task.marked``) those that the explanation names? bool"""
+    RATING = "rating"
+    """How clearly does the text hold what the explanation names? 0 absent, 1 partly or unclear, 2 clearly"""
+    SIMULATE = "simulate"
+    """How strongly does each token of the text (``Task.tokens``) activate? A list of numbers from 0 to 10"""
+    WRITE = "write"
+    """Write ``Task.count`` texts that hold what the explanation names. A list of texts, as the one answer"""
+    WRITE_NEAR_MISSES = "write_near_misses"
+    """Write ``Task.count`` texts that resemble such texts and do not hold it. A list of texts, as the one answer"""
+    ODD_ONE_OUT = "odd_one_out"
+    """Which of the texts does not belong with the others? The place of one, from 0, as the one answer"""
+    NAMES_TOKEN = "names_token"  # noqa: S105  -- no password
+    """Is the text, a single token, one that the explanation says the feature promotes? bool"""
+    LIKELIHOOD = "likelihood"
+    """How likely are the tokens of the text (``Task.tokens``) given the explanation? A log-probability each"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What a question asks.
+
+    Attributes:
+        kind: What is asked.
+        explanation: The explanation it is about, as it was given, not as a prompt shows it; "" where it is about none.
+        texts: What is to be judged, as it is, not as a prompt shows it.
+        tokens: The same texts cut into the subject's tokens, where the question is about tokens; else empty.
+        marked: Which of those tokens are marked, where some are; else empty.
+        count: How many texts are to be written.
+        reply: Returns the reply that gives these answers, one for each text or one in all, in the form the scorer
+            reads. None where answers are among ``CompletionRequest.choices`` (yes first, then no) or are prompt
+            log-probabilities.
+    """
+
+    kind: TaskKind
+    explanation: str
+    texts: tuple[str, ...] = ()
+    tokens: tuple[tuple[str, ...], ...] = ()
+    marked: tuple[tuple[bool, ...], ...] = ()
+    count: int = 1
+    reply: Callable[[Sequence[Any]], str] | None = None
