@@ -59,7 +59,7 @@ bench-llm: $(VENV)/.dev
 	@missed=0; for name in concurrency rate faults storm kills; do $(BIN)/python -m benchmarks.llm.$$name || missed=1; done; exit $$missed
 
 bench-activations: $(VENV)/.dev
-	@missed=0; for name in collection memory records; do $(BIN)/python -m benchmarks.activations.$$name || missed=1; done; exit $$missed
+	@missed=0; for name in records collection memory; do $(BIN)/python -m benchmarks.activations.$$name || missed=1; done; exit $$missed
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

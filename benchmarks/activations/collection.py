@@ -2,7 +2,8 @@
 
 SmolLM2 in bfloat16 on the shipped corpus (read again from the beginning until it is long enough; what a text says does
 not matter to the time). The bare way has the model cut off after the hooked layer, and per batch multiplies the hidden
-states with the encoder's weights in float32 and takes the top k: no hooks, no masks, nothing kept. The harness's way is
+states with the encoder's weights in float32, as many values at once as the harness, and takes the top k: no hooks, no
+masks, nothing kept. The harness's way is
 ``open_stores`` with an empty cache: everything from reading tokens to the store in its place. Both read the same
 batches. Sources: of 16,384 and of 131,072 latents, drawn at random with k = 32, and the shipped SAE.
 
@@ -58,7 +59,7 @@ MODEL = ModelConfig(
 LIMIT = 1.15
 K = 32
 BATCH_TOKENS = 8192
-ENCODED_AT_ONCE = 1 << 24
+ENCODED_AT_ONCE = 1 << 23
 PEER_RANGES = 10
 CASES = ((16_384, 65_536), (16_384, 262_144), (131_072, 16_384))
 
