@@ -3,9 +3,9 @@
 SmolLM2 in bfloat16 on the shipped corpus (read again from the beginning until it is long enough; what a text says does
 not matter to the time). The bare way has the model cut off after the hooked layer, and per batch multiplies the hidden
 states with the encoder's weights in float32, as many values at once as the harness, and takes the top k: no hooks, no
-masks, nothing kept. The harness's way is
-``open_stores`` with an empty cache: everything from reading tokens to the store in its place. Both read the same
-batches. Sources: of 16,384 and of 131,072 latents, drawn at random with k = 32, and the shipped SAE.
+masks, nothing kept. The harness's way is ``open_stores`` with an empty cache: everything from reading tokens to the
+store in its place. Both read the same batches. Sources: of 16,384 and of 131,072 latents, drawn at random with k = 32,
+and the shipped SAE.
 
 Beside it the same collection as the leading peer does it, written anew here: all positions as int64 triples (row,
 place, feature) and values in lists in memory, joined in the end, cut by ranges of features and written to files.
