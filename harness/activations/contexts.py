@@ -25,12 +25,15 @@ class ContextIndex:
         self._shift = max(0, mean.bit_length() - 2)
         stretches = np.arange(0, n_tokens, 1 << self._shift)
         self._first = np.searchsorted(self.starts, stretches, side="right") - 1
+        # Contexts that begin in a stretch after its first position: more than one needs more than one step.
+        self._one_step = bool(np.all(np.diff(self._first, append=self._ends.size - 1) <= 1))
 
     def of(self, positions: np.ndarray) -> np.ndarray:
         """Return the context of each of ``positions``, which are all in the corpus, int64 [n]."""
         contexts: np.ndarray = self._first[positions >> self._shift]
         contexts += self._ends[contexts] <= positions
-        # Only where a stretch holds several beginnings of contexts is one step not enough.
+        if self._one_step:
+            return contexts
         behind = np.flatnonzero(self._ends[contexts] <= positions)
         contexts[behind] = np.searchsorted(self.starts, positions[behind], side="right") - 1
         return contexts

@@ -231,14 +231,15 @@ class FactReader:
 
     def _previous(self, positions: np.ndarray, places: np.ndarray) -> tuple[str | None, int]:
         """Return the most frequent token before the activations (None: none), and how often it is there."""
-        inside = positions[places > 0]
-        at_start = int(positions.size - inside.size)
-        if not inside.size:
-            return None, at_start
-        counts = np.bincount(self._tokens.tokens[inside - 1])
+        at_start = np.flatnonzero(places == 0)
+        if at_start.size == positions.size:
+            return None, at_start.size
+        tokens = self._tokens.tokens[positions - 1]  # of those at a start some other context's, which are taken off
+        counts = np.bincount(tokens)
+        counts -= np.bincount(tokens[at_start], minlength=counts.size)
         token = int(np.argmax(counts))
-        if at_start > counts[token]:
-            return None, at_start
+        if at_start.size > counts[token]:
+            return None, at_start.size
         return self._text(token), int(counts[token])
 
     def _text(self, token: int) -> str:

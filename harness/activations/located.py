@@ -35,6 +35,19 @@ class TokenGroups:
         """Return the sum of ``values`` [n] on each id, float64 [m]."""
         return np.bincount(self.codes, weights=values, minlength=self.ids.size)
 
+    def sums_of(self, numbers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the ids that some of the activations are on, the sums of their values, and how many are on each.
+
+        Args:
+            numbers: Which activations, int64 [k].
+            values: Their values, [k].
+        """
+        codes = self.codes[numbers]
+        counts = np.bincount(codes, minlength=self.ids.size)
+        sums = np.bincount(codes, weights=values, minlength=self.ids.size)
+        met = np.flatnonzero(counts)
+        return self.ids[met], sums[met], counts[met]
+
     def only(self, kept: np.ndarray) -> TokenGroups:
         """Return the groups of some of the activations; of ids that are left without one there is none.
 

@@ -86,8 +86,7 @@ def _by_text(located: Located, numbers: np.ndarray, table: TextTable) -> tuple[n
     fires = values > 0
     if not fires.all():
         numbers, values = numbers[fires], values[fires]
-    groups = located.by_token.only(numbers)
-    ids, totals, counts = groups.ids, groups.sums(values), groups.counts
+    ids, totals, counts = located.by_token.sums_of(numbers, values)
     texts = table.numbers(ids)
     shown = texts >= 0
     texts, totals, counts = texts[shown], totals[shown], counts[shown]
