@@ -34,8 +34,8 @@ __all__ = ["Writing", "Written", "WrittenText", "estimate_writing", "write_texts
 
 _SEEDS = 2**31
 _MOST_RE_ASKS = 3
-_TOKENS_PER_WORD = 2  # generous: names and foreign words take more tokens than common ones
-_TOKENS_BESIDE_TEXT = 12
+_TOKENS_PER_WORD = 3  # generous: a reply that is cut off is lost as a whole, and room that is not used costs nothing
+_TOKENS_BESIDE_TEXT = 20
 _LONGEST_TEXT = 4_000
 _REMIND = "Answer only with a JSON list of {n} texts."
 

@@ -98,8 +98,16 @@ class WordSubject:
         return Continuation(" ".join(words), tuple(range(n)))
 
 
-def word_rule(word: str = "harbour", *, near_misses: bool = True) -> Callable[[CompletionRequest], str]:
-    """Return how a judge answers that knows which texts hold ``word``, if the explanation names it."""
+def word_rule(
+    word: str = "harbour", *, near_misses: bool = True, error_rate: float = 0.0
+) -> Callable[[CompletionRequest], str]:
+    """Return how a judge answers that knows which texts hold ``word``, if the explanation names it.
+
+    At ``error_rate`` a text is rated, or written, as the opposite.
+    """
+
+    def right(*purpose: str | int) -> bool:
+        return float(generator(0, "right", *purpose).random()) >= error_rate
 
     def rule(request: CompletionRequest) -> str:
         task = request.task
@@ -107,13 +115,14 @@ def word_rule(word: str = "harbour", *, near_misses: bool = True) -> Callable[[C
         assert task.reply is not None
         told = word in task.explanation
         if task.kind is TaskKind.RATING:
-            return task.reply([2 if told and word in text else 0 for text in task.texts])
+            return task.reply([2 if (told and word in text) == right(text) else 0 for text in task.texts])
         holds = told and (task.kind is TaskKind.WRITE or not near_misses)
         rng = generator(request.repeat, "written", task.kind.value)
         texts = []
-        for _ in range(task.count):
-            words = [FILLER[place] for place in rng.integers(len(FILLER), size=8).tolist()]
-            texts.append(" ".join([*words, word, "there"] if holds else words))
+        for place in range(task.count):
+            words = [FILLER[number] for number in rng.integers(len(FILLER), size=8).tolist()]
+            shows = holds == right(task.kind.value, request.repeat, place)
+            texts.append(" ".join([*words, word, "there"] if shows else words))
         return task.reply([texts])
 
     return rule

@@ -22,6 +22,7 @@ from harness.api import (
     UserError,
 )
 from harness.config.parameters import parameters
+from harness.stats import mean_interval
 from harness.testing import (
     FailingJudge,
     OracleJudge,
@@ -174,6 +175,28 @@ async def test_a_false_explanation_gets_nothing(name: str) -> None:
         assert value <= 0.0
 
 
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_judge_that_errs_in_a_tenth_still_tells_a_true_explanation_from_a_false_one(name: str) -> None:
+    primary, gained = SPECS[name].primary_metric, []
+    for feature in range(8):
+        record = make_record(n_activating=60, n_non_activating=60, feature=feature)
+        values = []
+        for text in (TRUE, FALSE):
+            judge = OracleJudge(word_rule(error_rate=0.1))
+            found = (
+                await score(name, judge, text, record, draws=100, factors=(10.0,))
+                if name == "faithfulness"
+                else (await score(name, judge, text, record, draws=100))
+            )
+            value = found.metrics[primary]
+            assert value is not None
+            values.append(value)
+        gained.append(values[0] - values[1])
+    estimate = mean_interval(gained, -2.0, 2.0)
+    assert estimate.low is not None
+    assert estimate.low > 0.3
+
+
 async def test_golden_clarity_of_the_paper() -> None:
     values = {"text 0": 0.0, "text 1": 1.0, "text 2": 2.0, "text 3": 3.0, "one": 2.0, "two": 5.0}
     judge = rating({}, ["one", "two"])
@@ -202,6 +225,25 @@ async def test_golden_responsiveness_and_purity_of_the_paper(compat: str | None)
         assert found.metrics[SPECS[name].primary_metric] is None
         assert "at least 5" in found.reasons[SPECS[name].primary_metric]
         assert [item.value for item in found.items if item.truth] == [2.0, 3.0]
+
+
+async def test_activating_texts_the_explanation_misses_weigh_as_much_as_they_are_of_the_corpus() -> None:
+    facts = dataclasses.replace(RECORD.statistics, n_tokens=24 * 1_000, n_activating_windows=20)
+    record = dataclasses.replace(RECORD, statistics=facts)
+
+    def rule(request: CompletionRequest) -> str:
+        assert request.task is not None
+        assert request.task.reply is not None
+        if request.task.kind is TaskKind.RATING:
+            return request.task.reply([0] * len(request.task.texts))
+        return request.task.reply([[f"harbour {request.repeat} {place}" for place in range(5)]])
+
+    # Written texts activate less than the activating windows and more than the silent ones.
+    found = await score("clarity", OracleJudge(rule), record=record, subject=WordSubject(strength=lambda at: 1.0 + at))
+    below = [item for item in found.items if item.kind == "activating" and (item.value or 0.0) > 1.0]
+    assert len(below) >= 15
+    assert found.metrics["signed_gini"] == pytest.approx(1 - 2 * 0.02, abs=0.01)
+    assert found.metrics["fade_clarity"] == pytest.approx(0.0, abs=0.1)
 
 
 async def test_an_inverted_explanation_is_credited_by_the_paper_and_not_by_ours() -> None:
