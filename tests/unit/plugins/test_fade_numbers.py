@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from harness_fade.effects import effect, largest_rise, share
+from harness_fade.effects import _dealt, effect, largest_rise, share
 from harness_fade.faithfulness import fade_faithfulness
 from harness_fade.numbers import (
     Comparison,
@@ -173,6 +173,15 @@ def test_an_effect_of_what_was_not_rated_is_undefined_with_a_reason() -> None:
     assert part.rise == 1.0
     assert part.above_null is not None
     assert math.isfinite(part.above_null)
+
+
+@given(st.lists(st.lists(st.sampled_from([1.0, 0.0, math.nan]), min_size=3, max_size=3), min_size=1, max_size=6))
+def test_ratings_are_dealt_within_a_prompt_to_where_there_was_one(rows: list[list[float]]) -> None:
+    table = np.array(rows)
+    rated = ~np.isnan(table)
+    dealt = _dealt(table, rated, np.random.default_rng(0).random(table.shape))
+    assert dealt.sum(axis=1).tolist() == np.nansum(table, axis=1).tolist()
+    assert not dealt[~rated].any()
 
 
 @given(st.lists(st.lists(st.sampled_from([True, False, None]), min_size=3, max_size=3), min_size=2, max_size=6))

@@ -11,6 +11,7 @@ import yaml
 
 from harness.api import (
     ConfigError,
+    Continuation,
     Example,
     ExampleKind,
     ExampleShape,
@@ -35,7 +36,7 @@ from harness.testing import (
 from tests.support.word_subject import WordSubject, word_rule
 
 if TYPE_CHECKING:
-    from harness.api import CompletionRequest
+    from harness.api import CompletionRequest, Intervention
 
 CONF = Path(__file__).parents[3] / "conf" / "scorers"
 SPECS = {spec.name: spec for spec in harness_fade.plugin.harness_scorers()}
@@ -424,6 +425,99 @@ async def test_every_arm_is_written_from_the_same_prompts_and_reported() -> None
     for arm in arms:
         assert found.breakdown[arm] == {"share_rated_2": 1.0 if arm in arms[-3:] else 0.0, "n": 20.0}
     assert found.breakdown["rise_over_unmodified"]["rise"] == 1.0
+
+
+class Counted(WordSubject):
+    """Writes texts that end in the rating they are to get: so many of each by factor, None being the model as it is."""
+
+    def __init__(self, counts: dict[float | None, tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.counts = counts
+
+    async def continued(self, prompts: Any, intervention: Intervention | None, **_: Any) -> tuple[Continuation, ...]:
+        largest = RECORD_50.statistics.max_activation
+        factor = None if intervention is None else round(intervention.strength / largest, 6)
+        ratings = [rating for rating, n in enumerate(self.counts[factor]) for _ in range(n)]
+        assert len(ratings) == len(prompts)
+        return tuple(Continuation(f"{factor} {place} r{one}", ()) for place, one in enumerate(ratings))
+
+
+RECORD_50 = make_record(n_activating=50, n_non_activating=50)
+
+
+def as_written(request: CompletionRequest) -> str:
+    """Rate a continuation as it says, and everything else by the word."""
+    assert request.task is not None
+    assert request.task.reply is not None
+    if request.task.kind is not TaskKind.RATING:
+        return word_rule()(request)
+    texts = request.task.texts
+    told = [text[-2:] in {"r0", "r1", "r2"} for text in texts]
+    ratings = [int(text[-1]) if one else 2 * ("harbour" in text) for text, one in zip(texts, told, strict=True)]
+    return request.task.reply(ratings)
+
+
+async def test_golden_faithfulness_of_the_paper() -> None:
+    counts: dict[float | None, tuple[int, int, int]] = {
+        -50.0: (40, 5, 5), 0.0: (45, 0, 5), 1.0: (44, 1, 5), 50.0: (10, 10, 30), None: (25, 0, 25),
+    }  # fmt: skip
+    found = await score(
+        "faithfulness",
+        OracleJudge(as_written),
+        record=RECORD_50,
+        subject=Counted(counts),
+        compat="fade",
+        gate=0.0,
+        factors=(-50.0, 1.0, 50.0),
+    )
+    assert found.metrics["fade_faithfulness"] == pytest.approx(0.555556, abs=1e-6)
+    assert found.breakdown["unmodified"] == {"share_rated_2": 0.5, "n": 50.0}
+    assert found.breakdown["rise_over_ablated"]["rise"] == pytest.approx(0.555556, abs=1e-6)
+    assert found.breakdown["rise_over_unmodified"]["rise"] == pytest.approx((0.6 - 0.5) / 0.5)
+
+
+NONE, ALL = (50, 0, 0), (0, 0, 50)
+
+
+@pytest.mark.parametrize(
+    ("unmodified", "ablated", "turned", "over_unmodified", "over_ablated", "paper"),
+    [
+        (NONE, ALL, NONE, 0.0, None, None),
+        (ALL, NONE, NONE, None, 0.0, 0.0),
+        (NONE, NONE, ALL, 1.0, 1.0, 1.0),
+        (ALL, ALL, ALL, None, None, None),
+    ],
+)
+async def test_neither_baseline_is_a_way_of_turning_the_feature_up(
+    unmodified: tuple[int, int, int],
+    ablated: tuple[int, int, int],
+    turned: tuple[int, int, int],
+    over_unmodified: float | None,
+    over_ablated: float | None,
+    paper: float | None,
+) -> None:
+    subject = Counted({None: unmodified, 0.0: ablated, 10.0: turned})
+    for compat in (None, "fade"):
+        found = await score(
+            "faithfulness",
+            OracleJudge(as_written),
+            record=RECORD_50,
+            subject=subject,
+            compat=compat,
+            gate=0.0,
+            factors=(10.0,),
+        )
+        complete("faithfulness", found)
+        expected = [over_unmodified, over_ablated, paper if compat else None]
+        assert list(found.metrics.values()) == [None if one is None else pytest.approx(one) for one in expected]
+
+
+async def test_prompts_are_windows_drawn_at_random_before_hard_ones() -> None:
+    silent = RECORD.score.non_activating
+    hard = tuple(dataclasses.replace(one, kind=ExampleKind.NEIGHBOUR) for one in silent[:10])
+    half = dataclasses.replace(RECORD.score, non_activating=(*hard, *silent[10:]))
+    found = await score("faithfulness", record=dataclasses.replace(RECORD, score=half), n_prompts=10)
+    assert {item.key.rsplit(":", 1)[0] for item in found.items} == {one.key for one in silent[10:]}
 
 
 async def test_scaling_multiplies_what_a_neuron_has() -> None:
