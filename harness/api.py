@@ -68,6 +68,7 @@ from harness.registry.specs import (
     ScorerSpec,
     SubjectSpec,
 )
+from harness.scoring.asking import Answer, Reading, ask
 from harness.scoring.classification import (
     CLASSIFICATION_METRICS,
     Metrics,
@@ -93,6 +94,7 @@ from harness.scoring.protocol import (
     Scorer,
     ScorerEstimate,
 )
+from harness.scoring.writing import Writing, Written, WrittenText, estimate_writing, write_texts
 from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
@@ -105,6 +107,7 @@ __all__ = [
     "CLASSIFICATION_METRICS",
     "LLM",
     "ActivationReader",
+    "Answer",
     "BudgetError",
     "Capabilities",
     "Change",
@@ -156,6 +159,7 @@ __all__ = [
     "PromptLogprobsRequest",
     "Provenance",
     "Question",
+    "Reading",
     "Resources",
     "ResultsError",
     "RunFinished",
@@ -183,8 +187,12 @@ __all__ = [
     "UnknownNameError",
     "Usage",
     "UserError",
+    "Writing",
+    "Written",
+    "WrittenText",
     "as_flag",
     "as_number",
+    "ask",
     "auroc",
     "breakdown",
     "canonical_json",
@@ -194,6 +202,7 @@ __all__ = [
     "classify",
     "derive_seed",
     "estimate_calls",
+    "estimate_writing",
     "fingerprint",
     "for_prompt",
     "gather_in_order",
@@ -208,4 +217,5 @@ __all__ = [
     "parse_json",
     "plain",
     "text_sha256",
+    "write_texts",
 ]

@@ -44,7 +44,7 @@ def check_scorer(
     spec: ScorerSpec,
     *,
     config: Mapping[str, Any] | None = None,
-    rule: Callable[[CompletionRequest], bool | Sequence[bool]] | None = None,
+    rule: Callable[[CompletionRequest], bool | Sequence[bool] | str] | None = None,
     record: FeatureRecord | None = None,
     explanation: Explanation | None = None,
     embedder: Embedder | None = None,
@@ -80,7 +80,7 @@ class _Bench:
 
     spec: ScorerSpec
     params: Mapping[str, Any]
-    rule: Callable[[CompletionRequest], bool | Sequence[bool]]
+    rule: Callable[[CompletionRequest], bool | Sequence[bool] | str]
     record: FeatureRecord
     explanation: Explanation
     embedder: Embedder

@@ -111,7 +111,8 @@ class OracleJudge(_FakeLLM):
     """Answers by a rule, wrongly at a set rate.
 
     Args:
-        rule: From a request to the answer: a bool for yes/no, a sequence of bools for a 0/1 list.
+        rule: From a request to the answer: a bool for yes/no, a sequence of bools for a 0/1 list, or the whole reply,
+            which is given as it is, whatever the error rate.
         error_rate: Share of answers turned round, drawn from the request itself and so the same in any order.
         seed: Of those draws.
         logprobs: Whether answers are graded.
@@ -120,7 +121,7 @@ class OracleJudge(_FakeLLM):
 
     def __init__(
         self,
-        rule: Callable[[CompletionRequest], bool | Sequence[bool]],
+        rule: Callable[[CompletionRequest], bool | Sequence[bool] | str],
         *,
         error_rate: float = 0.0,
         seed: int = 0,
@@ -135,6 +136,8 @@ class OracleJudge(_FakeLLM):
     def _answer(self, request: CompletionRequest) -> Completion:
         rng = generator(self._seed, "oracle", fingerprint(request_fields(request)))
         ruled = self._rule(request)
+        if isinstance(ruled, str):
+            return Completion(ruled, Outcome.OK, usage_of(request, ruled))
         if not isinstance(ruled, bool):
             flags = [bool(flag) != bool(rng.random() < self._error_rate) for flag in ruled]
             reply = str([int(flag) for flag in flags])

@@ -37,7 +37,9 @@ def sources(folder: str, into: str, pattern: str = "*") -> set[str]:
         ("harness", "harness/"),
         ("plugins/harness_detection", "harness_detection/"),
         ("plugins/harness_embedding", "harness_embedding/"),
+        ("plugins/harness_fade", "harness_fade/"),
         ("plugins/harness_fuzzing", "harness_fuzzing/"),
+        ("plugins/harness_generation", "harness_generation/"),
     ],
 )
 def test_everything_of_a_folder_is_where_it_belongs(names: set[str], folder: str, into: str) -> None:
@@ -65,7 +67,8 @@ def test_nothing_else_is_there(names: set[str]) -> None:
     roots = {name.split("/")[0] for name in names}
     info = {root for root in roots if root.endswith(".dist-info")}
     assert len(info) == 1
-    assert roots - info == {"harness", "harness_detection", "harness_embedding", "harness_fuzzing"}
+    scorers = {"detection", "embedding", "fade", "fuzzing", "generation"}
+    assert roots - info == {"harness", *(f"harness_{scorer}" for scorer in scorers)}
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 
 
@@ -80,7 +83,7 @@ def test_the_licence_and_the_entry_points_are_there(wheel: Path) -> None:
         entry_points = archive.read(f"{info}/entry_points.txt").decode()
     assert "harness = harness.cli.main:main" in entry_points
     assert "[autointerp_harness]" in entry_points
-    for scorer in ("detection", "embedding", "fuzzing"):
+    for scorer in ("detection", "embedding", "fade", "fuzzing", "generation"):
         assert f"{scorer} = harness_{scorer}.plugin" in entry_points
 
 

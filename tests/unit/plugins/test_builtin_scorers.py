@@ -21,7 +21,8 @@ SPECS = {
     for plugin in (harness_detection.plugin, harness_fuzzing.plugin, harness_embedding.plugin)
     for spec in plugin.harness_scorers()
 }
-CONFIGS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
+EVERY = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
+CONFIGS = {name: content for name, content in EVERY.items() if content[name]["plugin"] in SPECS}
 JUDGED = [name for name in CONFIGS if name != "embedding"]
 RECORD = make_record()
 TRUE = make_explanation("the word harbour")
@@ -223,6 +224,7 @@ def test_estimates_grow_with_the_windows(name: str) -> None:
 def test_listing_the_scorers_loads_nothing_heavy() -> None:
     code = (
         "import sys, harness.api, harness_detection.plugin, harness_fuzzing.plugin, harness_embedding.plugin; "
+        "import harness_fade.plugin, harness_generation.plugin; "
         "print([name for name in ('torch', 'numpy', 'scipy', 'litellm', 'transformers') if name in sys.modules])"
     )
     plugins = str(Path(harness_detection.__file__).parents[1])

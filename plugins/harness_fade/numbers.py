@@ -1,0 +1,174 @@
+"""Signed Gini and average precision with weights, what they are without any signal, and their intervals. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.api import generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "Comparison",
+    "average_precision",
+    "interval",
+    "mean_without_signal",
+    "signed_above_null",
+    "signed_gini",
+    "size_without_signal",
+    "unsigned_above_null",
+]
+
+_LEVEL = 0.95
+Statistic = Callable[["_Coded"], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Values of texts that hold the concept and of texts that do not.
+
+    Attributes:
+        positive: Values of those that do.
+        negative: Values of those that do not.
+        positive_weights: What each stands for; None for one each.
+        negative_weights: As above.
+    """
+
+    positive: Sequence[float]
+    negative: Sequence[float]
+    positive_weights: Sequence[float] | None = None
+    negative_weights: Sequence[float] | None = None
+
+    @property
+    def prevalence(self) -> float | None:
+        """Return the share of the positive ones, by weight; None if there is nothing."""
+        positive = math.fsum(self.positive_weights or [1.0] * len(self.positive))
+        total = positive + math.fsum(self.negative_weights or [1.0] * len(self.negative))
+        return positive / total if total else None
+
+    def defined(self) -> bool:
+        """Return whether both sides have any weight."""
+        coded = self._coded()
+        return bool(coded.weights[coded.truth].sum() > 0 and coded.weights[~coded.truth].sum() > 0)
+
+    def _coded(self) -> _Coded:
+        values = np.asarray([*self.positive, *self.negative], dtype=np.float64)
+        truth = np.arange(values.size) < len(self.positive)
+        weights = np.ones(values.size)
+        if self.positive_weights is not None:
+            weights[truth] = self.positive_weights
+        if self.negative_weights is not None:
+            weights[~truth] = self.negative_weights
+        levels, codes = np.unique(values, return_inverse=True)
+        return _Coded(codes.reshape(-1), truth, weights, levels.size)
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """The values as their ranks among the distinct values: codes int64 [n], truth bool [n], weights float64 [n]."""
+
+    codes: np.ndarray
+    truth: np.ndarray
+    weights: np.ndarray
+    levels: int
+
+    def histograms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weight of positive and of negative texts at each distinct value, lowest first."""
+        sides = (self.truth, ~self.truth)
+        one, other = (
+            np.bincount(self.codes[side], weights=self.weights[side], minlength=self.levels) for side in sides
+        )
+        return one, other
+
+    def reordered(self, order: np.ndarray) -> _Coded:
+        """Return the same with the values dealt out anew; sides and weights stay where they are."""
+        return _Coded(self.codes[order], self.truth, self.weights, self.levels)
+
+    def chosen(self, places: np.ndarray) -> _Coded:
+        """Return some of the texts, any of them several times."""
+        return _Coded(self.codes[places], self.truth[places], self.weights[places], self.levels)
+
+
+def signed_gini(comparison: Comparison) -> float:
+    """Return 2 AUROC - 1, ties half: 1 where every positive is above every negative, -1 where all are below.
+
+    Both sides must have weight (``Comparison.defined``).
+    """
+    return _gini(comparison._coded())  # noqa: SLF001  -- one module
+
+
+def average_precision(comparison: Comparison) -> float:
+    """Return the sum over distinct values, largest first, of precision times the gain in recall.
+
+    Equal values are one step, so their order does not matter. Both sides must have weight.
+    """
+    return _precision(comparison._coded())  # noqa: SLF001  -- one module
+
+
+def size_without_signal(comparison: Comparison, draws: int, seed: int) -> float:
+    """Return the mean of ``abs(signed_gini)`` if values are dealt out anew: what few texts give by luck alone."""
+    return float(np.mean(np.abs(_permuted(comparison, _gini, draws, seed))))
+
+
+def mean_without_signal(comparison: Comparison, draws: int, seed: int) -> float:
+    """Return the mean of ``average_precision`` if values are dealt out anew; near the prevalence."""
+    return float(np.mean(_permuted(comparison, _precision, draws, seed)))
+
+
+def interval(comparison: Comparison, *, precision: bool, draws: int, seed: int) -> tuple[float | None, float | None]:
+    """Return the central 95 % of the statistic over resamples of the texts of each side (percentile bootstrap)."""
+    coded = comparison._coded()  # noqa: SLF001  -- one module
+    rng = generator(seed, "interval")
+    sides = [np.flatnonzero(coded.truth), np.flatnonzero(~coded.truth)]
+    statistic: Statistic = _precision if precision else _gini
+    found = []
+    for _ in range(draws):
+        drawn = coded.chosen(np.concatenate([side[rng.integers(side.size, size=side.size)] for side in sides]))
+        # A resample may hold none of the few texts that have weight.
+        if all(drawn.weights[side].sum() > 0 for side in (drawn.truth, ~drawn.truth)):
+            found.append(statistic(drawn))
+    if not found:
+        return None, None
+    low, high = np.quantile(found, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return float(low), float(high)
+
+
+def signed_above_null(value: float, null: float) -> float | None:
+    """Return how much of what is possible beyond ``null`` the size of ``value`` reaches, with its sign, or 0.
+
+    None where luck alone gives the largest value there is.
+    """
+    if null >= 1:
+        return None
+    return math.copysign(max(0.0, (abs(value) - null) / (1 - null)), value)
+
+
+def unsigned_above_null(value: float, null: float) -> float | None:
+    """Return how much of what is possible beyond ``null`` ``value`` reaches, at least -1; None where nothing is."""
+    return None if null >= 1 else max(-1.0, (value - null) / (1 - null))
+
+
+def _permuted(comparison: Comparison, statistic: Statistic, draws: int, seed: int) -> np.ndarray:
+    coded = comparison._coded()  # noqa: SLF001  -- one module
+    rng = generator(seed, "null")
+    return np.asarray([statistic(coded.reordered(rng.permutation(coded.codes.size))) for _ in range(draws)])
+
+
+def _gini(coded: _Coded) -> float:
+    positive, negative = coded.histograms()
+    below = np.cumsum(negative) - negative / 2
+    area = float(positive @ below) / (float(positive.sum()) * float(negative.sum()))
+    return min(1.0, max(-1.0, 2 * area - 1))
+
+
+def _precision(coded: _Coded) -> float:
+    positive, negative = (side[::-1] for side in coded.histograms())
+    held, seen = np.cumsum(positive), np.cumsum(positive + negative)
+    precision = np.divide(held, seen, out=np.zeros_like(held), where=seen > 0)
+    return min(1.0, float(positive @ precision) / float(positive.sum()))
