@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from harness.activations.protocol import Document
-    from harness.activations.tokens import Decoder
+    from harness.decoded import Decoder
     from harness.config.schema import CorpusTokens
     from harness.progress import Progress, ProgressTask
     from harness.registry.specs import CorpusSpec

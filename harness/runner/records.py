@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from harness.activations.tokens import Decoder
+    from harness.decoded import Decoder
     from harness.config.schema import ExamplesConfig, FeaturesConfig, ModelConfig
     from harness.examples.ahead import Result
 
