@@ -9,9 +9,9 @@ import numpy as np
 
 from harness.activations.artefact import ArrayAppender, building, write_meta
 from harness.activations.tokens import FORMAT, KIND
-from harness.decoded import token_texts
 from harness.activations.writer import ActivationWriter
 from harness.config.schema import ModelConfig
+from harness.decoded import token_texts
 from harness.errors import HarnessError
 from harness.materials import cache_root
 from harness.subjects.model import load_tokenizer

@@ -132,7 +132,9 @@ def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="scorers: folders of runs (default: all finished ones)")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
-    parser.add_argument("--format", choices=("text", "md", "json"), default="text", help="how it is shown (default: text)")
+    parser.add_argument(
+        "--format", choices=("text", "md", "json"), default="text", help="how it is shown (default: text)"
+    )
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
 
 

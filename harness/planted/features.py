@@ -13,7 +13,19 @@ if TYPE_CHECKING:
 
     from harness.planted.rules import Part
 
-__all__ = ["BROAD", "EMPTY", "NARROW", "OTHER", "RELATED", "SETS", "TRUE", "WRONG_TOKEN", "Believed", "Planted", "plant"]
+__all__ = [
+    "BROAD",
+    "EMPTY",
+    "NARROW",
+    "OTHER",
+    "RELATED",
+    "SETS",
+    "TRUE",
+    "WRONG_TOKEN",
+    "Believed",
+    "Planted",
+    "plant",
+]
 
 TRUE, BROAD, NARROW, RELATED, WRONG_TOKEN, OTHER, EMPTY = SETS = (
     "true",

@@ -8,9 +8,7 @@ from harness.planted.rules import patterns, words
 __all__ = ["FORMS"]
 
 _NUMBER, _SYNTAX, _CODE, _SIGN, _POSITION = "numbers and dates", "syntax", "code", "punctuation", "position"
-_MONTH = (
-    r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-)
+_MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 
 FORMS = (
     plant(
@@ -21,7 +19,10 @@ FORMS = (
         patterns(r"\b17\d\d\b(?![.,]\d)", r"\b16\d\d\b(?![.,]\d)", r"\b15\d\d\b(?![.,]\d)"),
         narrow="years of the nineteenth and twentieth centuries",
         broad=("years and other numbers of two or more digits", patterns(r"\b\d{2,4}\b")),
-        related=("words for spans of time, such as year and century", words("year years century centuries decade decades month months")),
+        related=(
+            "words for spans of time, such as year and century",
+            words("year years century centuries decade decades month months"),
+        ),
     ),
     plant(
         "decimals",
@@ -31,7 +32,10 @@ FORMS = (
         patterns(r"\b\d\.\d\b", r"\b\d{2,}\.\d+\b"),
         narrow="numbers from 0 to 10 with two or more decimals, or less than 1",
         broad=("numbers written in digits", patterns(r"\b\d+\b")),
-        related=("numbers written as words", words("one two three four five six seven eight nine ten hundred thousand")),
+        related=(
+            "numbers written as words",
+            words("one two three four five six seven eight nine ten hundred thousand"),
+        ),
     ),
     plant(
         "number words",
@@ -50,7 +54,10 @@ FORMS = (
         words("first second"),
         words("third fourth fifth sixth seventh eighth ninth tenth last"),
         narrow='the words "first" and "second"',
-        broad=("words for places in an order", words("next previous final finally former latter then initial beginning end")),
+        broad=(
+            "words for places in an order",
+            words("next previous final finally former latter then initial beginning end"),
+        ),
         related=("plain numbers written as words", words("two three four five six seven eight nine ten")),
         beside=1,
     ),
@@ -62,7 +69,10 @@ FORMS = (
         patterns(rf"\b\d{{1,2}} {_MONTH} \d{{4}}\b", rf"\b\d{{1,2}} {_MONTH}\b", r"\b\d{4}-\d\d-\d\d\b"),
         narrow="dates that begin with the month, such as March 3",
         broad=("dates, months and years", patterns(rf"\b{_MONTH}\b", r"\b1[5-9]\d\d\b", r"\b20\d\d\b")),
-        related=("times of day", patterns(r"\b\d{1,2}:\d\d\b", r"\b\d{1,2} o'clock\b", r"\b[Mm]orning\b", r"\b[Ee]vening\b", r"\b[Nn]oon\b")),
+        related=(
+            "times of day",
+            patterns(r"\b\d{1,2}:\d\d\b", r"\b\d{1,2} o'clock\b", r"\b[Mm]orning\b", r"\b[Ee]vening\b", r"\b[Nn]oon\b"),
+        ),
     ),
     plant(
         "amounts",
@@ -71,15 +81,28 @@ FORMS = (
         patterns(r"\d(?:[\d.,]*\d)? ?(?:percent|per cent|%)"),
         patterns(r"\$\d(?:[\d.,]*\d)?", r"\b\d(?:[\d.,]*\d)? (?:dollars|euros|pounds)\b"),
         narrow="percentages",
-        broad=("percentages, sums of money and other large numbers", patterns(r"\b\d{1,3}(?:,\d{3})+\b", r"\b\d{2,}\b", r"\b[mb]illion\b")),
-        related=("measures of length and weight", patterns(r"\b\d+ ?(?:km|kg|m|cm|miles|feet|tons)\b", r"\bmiles?\b", r"\bfeet\b", r"\btons?\b")),
+        broad=(
+            "percentages, sums of money and other large numbers",
+            patterns(r"\b\d{1,3}(?:,\d{3})+\b", r"\b\d{2,}\b", r"\b[mb]illion\b"),
+        ),
+        related=(
+            "measures of length and weight",
+            patterns(r"\b\d+ ?(?:km|kg|m|cm|miles|feet|tons)\b", r"\bmiles?\b", r"\bfeet\b", r"\btons?\b"),
+        ),
     ),
     plant(
         "negation of a verb",
         _SYNTAX,
         '"not" and "n\'t" after a verb',
         patterns(r"n't\b", r"(?<=\bis )not\b", r"(?<=\bwas )not\b"),
-        patterns(r"(?<=\bare )not\b", r"(?<=\bdo )not\b", r"(?<=\bdid )not\b", r"(?<=\bdoes )not\b", r"(?<=\bwill )not\b", r"\bcannot\b"),
+        patterns(
+            r"(?<=\bare )not\b",
+            r"(?<=\bdo )not\b",
+            r"(?<=\bdid )not\b",
+            r"(?<=\bdoes )not\b",
+            r"(?<=\bwill )not\b",
+            r"\bcannot\b",
+        ),
         narrow='"n\'t", and "not" after "is" or "was"',
         broad=("words that deny", words("no never none nothing nor neither without not nobody")),
         related=("words that affirm or stress", words("yes indeed certainly surely truly always really clearly")),
@@ -102,17 +125,25 @@ FORMS = (
         patterns(r"(?<=\bbeen )\w+ed\b", r"(?<=\bis )\w+ed\b", r"(?<=\bare )\w+ed\b", r"(?<=\bbe )\w+ed\b"),
         narrow='participles in "-ed" after "was" or "were"',
         broad=('verbs that end in "-ed"', patterns(r"\b\w{2,}ed\b")),
-        related=('verbs that end in "-ing" after a form of "be"', patterns(r"(?<=\bwas )\w+ing\b", r"(?<=\bis )\w+ing\b", r"(?<=\bare )\w+ing\b")),
+        related=(
+            'verbs that end in "-ing" after a form of "be"',
+            patterns(r"(?<=\bwas )\w+ing\b", r"(?<=\bis )\w+ing\b", r"(?<=\bare )\w+ing\b"),
+        ),
     ),
     plant(
         "be after a modal",
         _SYNTAX,
         '"be" after "will", "shall", "may" or another auxiliary verb',
         patterns(r"(?<=\bwill )be\b", r"(?<=\bshall )be\b", r"(?<=\bwould )be\b"),
-        patterns(r"(?<=\bmay )be\b", r"(?<=\bcan )be\b", r"(?<=\bmust )be\b", r"(?<=\bshould )be\b", r"(?<=\bcould )be\b"),
+        patterns(
+            r"(?<=\bmay )be\b", r"(?<=\bcan )be\b", r"(?<=\bmust )be\b", r"(?<=\bshould )be\b", r"(?<=\bcould )be\b"
+        ),
         narrow='"be" after "will", "shall" or "would"',
         broad=('any form of the verb "be"', words("be is are was were been being am")),
-        related=('"have" after an auxiliary verb', patterns(r"(?<=\bwill )have\b", r"(?<=\bmay )have\b", r"(?<=\bmust )have\b", r"(?<=\bto )have\b")),
+        related=(
+            '"have" after an auxiliary verb',
+            patterns(r"(?<=\bwill )have\b", r"(?<=\bmay )have\b", r"(?<=\bmust )have\b", r"(?<=\bto )have\b"),
+        ),
         beside=1,
     ),
     plant(
@@ -130,9 +161,14 @@ FORMS = (
         _CODE,
         "names of integer types in C, such as int",
         patterns(r"\bint\b"),
-        patterns(r"\bu8\b", r"\bu16\b", r"\bu32\b", r"\bi64\b", r"\bunsigned\b", r"\bsigned\b", r"\blong\b(?= \w+[;,)=])"),
+        patterns(
+            r"\bu8\b", r"\bu16\b", r"\bu32\b", r"\bi64\b", r"\bunsigned\b", r"\bsigned\b", r"\blong\b(?= \w+[;,)=])"
+        ),
         narrow='the type "int"',
-        broad=("names of any types in C", patterns(r"\bchar\b", r"\bvoid\b", r"\bdouble\b", r"\bconst\b", r"\bstruct\b", r"\bsqlite3\b")),
+        broad=(
+            "names of any types in C",
+            patterns(r"\bchar\b", r"\bvoid\b", r"\bdouble\b", r"\bconst\b", r"\bstruct\b", r"\bsqlite3\b"),
+        ),
         related=("words that direct the flow of a C program", words("if else for while return break case switch goto")),
     ),
     plant(
@@ -142,7 +178,10 @@ FORMS = (
         patterns(r"\bif(?=\()"),
         patterns(r"\bwhile(?=\()", r"\bfor(?=\()", r"\bswitch(?=\()", r"\belse\b(?= ?if|\{)"),
         narrow='"if" before a parenthesis in code',
-        broad=("words that direct the flow of a C program, such as if and return", words("if while return break case switch goto continue")),
+        broad=(
+            "words that direct the flow of a C program, such as if and return",
+            words("if while return break case switch goto continue"),
+        ),
         related=("names of functions before a parenthesis", patterns(r"\b\w{5,}(?=\()")),
     ),
     plant(
@@ -163,7 +202,10 @@ FORMS = (
         patterns(r"\*+/", r"^\*\*"),
         narrow="the signs that open a comment in C",
         broad=("signs that open or close anything in code: comments, brackets, braces", patterns(r"[{}()\[\]]")),
-        related=("signs of arithmetic and comparison in code", patterns(r"==", r"<=|>=", r"&&", r" [+<>-] ", r"!=")),
+        related=(
+            "signs of arithmetic and comparison in code",
+            patterns(r"==", r"<=|>=", r"&&", r"(?<= )[+<>-](?= )", r"!="),
+        ),
     ),
     plant(
         "preprocessor",
@@ -172,7 +214,10 @@ FORMS = (
         patterns(r"#if(?:n?def)?\b"),
         patterns(r"#endif\b", r"#define\b", r"#else\b", r"#include\b", r"#undef\b"),
         narrow="the directives #if, #ifdef and #ifndef",
-        broad=("directives and reserved words of C", words("if else for while return static const void struct typedef")),
+        broad=(
+            "directives and reserved words of C",
+            words("if else for while return static const void struct typedef"),
+        ),
         related=("names of constants in C, in capitals", patterns(r"\b[A-Z]{2,}_[A-Z_]+\b", r"\b[A-Z]{4,}\b")),
         beside=1,
     ),
@@ -193,7 +238,10 @@ FORMS = (
         patterns(r"(?<=->)(?:db|n|p|i|pParse|pNext|flags)\w*"),
         patterns(r"(?<=->)[pn]\w+", r"(?<=->)\w+"),
         narrow='members after an arrow whose names begin with "db", "n", "p", "i" or "flags"',
-        broad=("names of variables and members in code", patterns(r"\b[pz][A-Z]\w+\b", r"\bn[A-Z]\w+\b", r"\brc\b", r"\bdb\b")),
+        broad=(
+            "names of variables and members in code",
+            patterns(r"\b[pz][A-Z]\w+\b", r"\bn[A-Z]\w+\b", r"\brc\b", r"\bdb\b"),
+        ),
         related=("members reached through a dot, as in s.db", patterns(r"(?<=[a-z\]]\.)[a-z]\w+")),
     ),
     plant(
@@ -203,13 +251,16 @@ FORMS = (
         patterns(r"==(?= ?0)", r"(?<=\w)=="),
         patterns(r"==", r"!="),
         narrow='"==" right after a name, or before 0',
-        broad=("signs that compare, assign or combine in code", patterns(r"<=|>=", r"&&|\|\|", r"(?<=\w)=(?!=)", r" = ")),
+        broad=(
+            "signs that compare, assign or combine in code",
+            patterns(r"<=|>=", r"&&|\|\|", r"(?<=\w)=(?!=)", r"(?<= )=(?= )"),
+        ),
         related=("signs that end statements or open blocks in code", patterns(r";$", r"\{$", r"\}$")),
     ),
     plant(
         "semicolons in prose",
         _SIGN,
-        "semicolons between words",
+        "semicolons before a space and a letter",
         patterns(r";(?= and\b)", r";(?= but\b)"),
         patterns(r";(?= the\b| he\b| it\b| so\b| for\b)", r";(?= [a-z])", r";(?= [A-Z])"),
         narrow='semicolons before "and" or "but"',
@@ -221,7 +272,7 @@ FORMS = (
         _SIGN,
         "dashes between words",
         patterns(r"(?<=[\w,;!?])(?:--|—)(?=\w)"),
-        patterns(r" (?:--|—|–) ", r"--(?!-)(?![a-z]+=)", r"—"),
+        patterns(r"(?<= )(?:--|—|\u2013)(?= )", r"--(?!-)(?![a-z]+=)", r"—"),
         narrow="dashes with no space around them",
         broad=("dashes, colons and semicolons", patterns(r"[:;]", r"-(?=\w)")),
         related=("parentheses", patterns(r"\(", r"\)")),
@@ -230,7 +281,7 @@ FORMS = (
         "question marks",
         _SIGN,
         "question marks",
-        patterns(r"\?(?=[\"”'’])", r"\?(?= [A-Z])", r"\?(?=\n)"),
+        patterns(r"\?(?=[\"”'\u2019])", r"\?(?= [A-Z])", r"\?(?=\n)"),
         patterns(r"\?(?= [a-z])", r"\?"),
         narrow="question marks at the end of a quotation, or before a new sentence",
         broad=("signs that end a sentence", patterns(r"\.(?= [A-Z]|\n|$)", r"!")),
@@ -240,7 +291,7 @@ FORMS = (
         "exclamation marks",
         _SIGN,
         "exclamation marks after a word",
-        patterns(r"(?<=[a-z])!(?=[\"”'’])", r"(?<=[a-z])!(?= [A-Z])"),
+        patterns(r"(?<=[a-z])!(?=[\"”'\u2019])", r"(?<=[a-z])!(?= [A-Z])"),
         patterns(r"(?<=[a-z])!(?= [a-z])", r"(?<=\w)!(?!=)"),
         narrow="exclamation marks before a quotation mark or a new sentence",
         broad=("exclamation marks and question marks", patterns(r"\?")),
@@ -260,10 +311,10 @@ FORMS = (
         "possessives",
         _SIGN,
         'the ending "\'s" of a possessive',
-        patterns(r"(?<=[a-z])['’]s(?= [a-m])"),
-        patterns(r"(?<=[a-z])['’]s(?= [n-z])", r"(?<=[a-z])['’]s(?= [A-Z])"),
+        patterns(r"(?<=[a-z])['\u2019]s(?= [a-m])"),
+        patterns(r"(?<=[a-z])['\u2019]s(?= [n-z])", r"(?<=[a-z])['\u2019]s(?= [A-Z])"),
         narrow='the ending "\'s" before a word that begins with a to m',
-        broad=("apostrophes, in possessives or short forms", patterns(r"['’]")),
+        broad=("apostrophes, in possessives or short forms", patterns(r"['\u2019]")),
         related=('the word "of" before a name', patterns(r"\bof(?= [A-Z])", r"\bof the\b(?= [A-Z])")),
     ),
     plant(

@@ -20,18 +20,21 @@ LEXICAL = (
         "because",
         _TOKEN,
         'the word "because"',
-        patterns(r"\bBecause\b", r"\bbecause of\b", r"\bbecause (?=he\b|she\b|they\b|we\b|it\b|I\b)"),
-        patterns(r"\bbecause (?=the\b|a\b|of\b|there\b)", r"\bbecause\b"),
+        patterns(r"\bBecause\b", r"\bbecause of\b", r"\bbecause(?= (?:he\b|she\b|they\b|we\b|it\b|I\b))"),
+        patterns(r"\bbecause(?= (?:the\b|a\b|of\b|there\b))", r"\bbecause\b"),
         narrow='"because" at the beginning of a sentence, or before a pronoun, or before "of"',
-        broad=('words that give a reason, such as "because", "since" and "therefore"', words("since therefore thus as")),
-        related=("words that name a contrast, such as \"but\" and \"although\"", words("although but though however yet")),
+        broad=(
+            'words that give a reason, such as "because", "since" and "therefore"',
+            words("since therefore thus as"),
+        ),
+        related=('words that name a contrast, such as "but" and "although"', words("although but though however yet")),
     ),
     plant(
         "must",
         _TOKEN,
         'the word "must"',
         patterns(r"\bMust\b", r"(?<=\bwe )must\b", r"(?<=\bWe )must\b", r"(?<=\bI )must\b", r"(?<=\bit )must\b"),
-        patterns(r"\bmust (?=not\b)", r"\bmust (?=be\b)", r"\bmust\b"),
+        patterns(r"\bmust(?= (?:not\b))", r"\bmust(?= (?:be\b))", r"\bmust\b"),
         narrow='"must" after "we", "I" or "it"',
         broad=('verbs of duty and need, such as "must", "should" and "need"', words("should need ought needs shall")),
         related=('verbs of possibility, such as "may" and "might"', words("may might perhaps could possibly")),
@@ -40,10 +43,13 @@ LEXICAL = (
         "upon",
         _TOKEN,
         'the word "upon"',
-        patterns(r"\bUpon\b", r"\bupon (?=the\b)", r"\bupon (?=this\b|that\b|these\b)"),
-        patterns(r"\bupon (?=a\b|an\b)", r"\bupon (?=his\b|him\b|my\b|me\b|its\b|it\b)", r"\bupon\b"),
+        patterns(r"\bUpon\b", r"\bupon(?= (?:the\b))", r"\bupon(?= (?:this\b|that\b|these\b))"),
+        patterns(r"\bupon(?= (?:a\b|an\b))", r"\bupon(?= (?:his\b|him\b|my\b|me\b|its\b|it\b))", r"\bupon\b"),
         narrow='"upon" before "the", "this" or "that"',
-        broad=('prepositions of place, such as "upon", "under" and "above"', words("on under above beneath over across")),
+        broad=(
+            'prepositions of place, such as "upon", "under" and "above"',
+            words("on under above beneath over across"),
+        ),
         related=('prepositions of time, such as "during" and "until"', words("during until before after since")),
         beside=1,
     ),
@@ -51,10 +57,15 @@ LEXICAL = (
         "never",
         _TOKEN,
         'the word "never"',
-        patterns(r"\bNever\b", r"(?<=\bhas )never\b", r"(?<=\bhave )never\b", r"(?<=\bhad )never\b", r"\bnever (?=be\b)"),
-        patterns(r"(?<=\bwill )never\b", r"(?<=\bcan )never\b", r"\bnever (?=a\b|the\b)", r"\bnever\b"),
+        patterns(
+            r"\bNever\b", r"(?<=\bhas )never\b", r"(?<=\bhave )never\b", r"(?<=\bhad )never\b", r"\bnever(?= (?:be\b))"
+        ),
+        patterns(r"(?<=\bwill )never\b", r"(?<=\bcan )never\b", r"\bnever(?= (?:a\b|the\b))", r"\bnever\b"),
         narrow='"never" after "has", "have" or "had", or beginning a sentence',
-        broad=('words of how often, such as "never", "always" and "often"', words("always often ever sometimes seldom")),
+        broad=(
+            'words of how often, such as "never", "always" and "often"',
+            words("always often ever sometimes seldom"),
+        ),
         related=('words of when, such as "now", "then" and "soon"', words("now then soon again already once")),
         beside=1,
     ),
@@ -65,18 +76,30 @@ LEXICAL = (
         patterns(r"(?<=[Ss]perm )[Ww]hales?\b", r"(?<=[Ww]hite )[Ww]hale\b", r"\bWhales?\b"),
         patterns(r"\bwhales\b", r"(?<=the )whale\b", r"\bwhale\b"),
         narrow='"Whale" with a capital letter, or in "sperm whale" and "white whale"',
-        broad=("sea animals, such as whales, fish and sharks", words("fish shark sharks seal fishes porpoise squid dolphin")),
-        related=("land animals, such as horses and dogs", words("horse horses dog dogs cattle animal animals bear lion")),
+        broad=(
+            "sea animals, such as whales, fish and sharks",
+            words("fish shark sharks seal fishes porpoise squid dolphin"),
+        ),
+        related=(
+            "land animals, such as horses and dogs",
+            words("horse horses dog dogs cattle animal animals bear lion"),
+        ),
     ),
     plant(
         "people",
         _TOKEN,
         'the word "people"',
         patterns(r"(?<=\bAmerican )people\b", r"(?<=\bour )people\b", r"\bPeople\b"),
-        patterns(r"(?<=\bthe )people\b", r"\bpeople (?=who\b|of\b)", r"\bpeople\b"),
+        patterns(r"(?<=\bthe )people\b", r"\bpeople(?= (?:who\b|of\b))", r"\bpeople\b"),
         narrow='"people" after "American" or "our"',
-        broad=("words for people in general, such as people, men and citizens", words("men man citizens women persons person")),
-        related=("words for groups that act, such as nations and parties", words("nation nations party parties states government")),
+        broad=(
+            "words for people in general, such as people, men and citizens",
+            words("men man citizens women persons person"),
+        ),
+        related=(
+            "words for groups that act, such as nations and parties",
+            words("nation nations party parties states government"),
+        ),
     ),
     plant(
         "stop after don't",
@@ -86,7 +109,10 @@ LEXICAL = (
         patterns(r"(?<=\bwon't )stop\b", r"(?<=\bdoesn't )stop\b", r"(?<=\bdidn't )stop\b"),
         narrow='"stop" after "don\'t"',
         broad=('the word "stop", whatever comes before it', patterns(r"\b[Ss]top\b", r"\b[Ss]topp(?:ed|ing)\b")),
-        related=('"don\'t" and "won\'t" before any verb but "stop"', patterns(r"\b[Dd]on't (?!stop)\w+", r"\bwon't (?!stop)\w+")),
+        related=(
+            '"don\'t" and "won\'t" before any verb but "stop"',
+            patterns(r"\b[Dd]on't (?!stop)\w+", r"\bwon't (?!stop)\w+"),
+        ),
     ),
     plant(
         "not after do",
@@ -103,10 +129,15 @@ LEXICAL = (
         _CONTEXT,
         '"of" after a word for a part or an amount, such as "one", "part" or "some"',
         patterns(r"(?<=\bone )of\b", r"(?<=\bpart )of\b", r"(?<=\bnumber )of\b"),
-        patterns(r"(?<=\bsome )of\b", r"(?<=\bmost )of\b", r"(?<=\bmany )of\b", r"(?<=\bend )of\b", r"(?<=\bside )of\b"),
+        patterns(
+            r"(?<=\bsome )of\b", r"(?<=\bmost )of\b", r"(?<=\bmany )of\b", r"(?<=\bend )of\b", r"(?<=\bside )of\b"
+        ),
         narrow='"of" after "one", "part" or "number"',
         broad=('the word "of"', patterns(r"\bof\b")),
-        related=('"to" after a verb', patterns(r"(?<=\bgoing )to\b", r"(?<=\bable )to\b", r"(?<=\bhave )to\b", r"(?<=ed )to\b")),
+        related=(
+            '"to" after a verb',
+            patterns(r"(?<=\bgoing )to\b", r"(?<=\bable )to\b", r"(?<=\bhave )to\b", r"(?<=ed )to\b"),
+        ),
     ),
     plant(
         "that after saying",
@@ -114,8 +145,13 @@ LEXICAL = (
         '"that" after a verb of saying, knowing or seeming',
         patterns(r"(?<=\bsay )that\b", r"(?<=\bsaid )that\b", r"(?<=\bbelieve )that\b", r"(?<=\bknow )that\b"),
         patterns(
-            r"(?<=\bsee )that\b", r"(?<=\bthink )that\b", r"(?<=\bseems )that\b", r"(?<=\bshow )that\b",
-            r"(?<=\bfound )that\b", r"(?<=\bhope )that\b", r"(?<=ed )that\b",
+            r"(?<=\bsee )that\b",
+            r"(?<=\bthink )that\b",
+            r"(?<=\bseems )that\b",
+            r"(?<=\bshow )that\b",
+            r"(?<=\bfound )that\b",
+            r"(?<=\bhope )that\b",
+            r"(?<=ed )that\b",
         ),
         narrow='"that" after "say", "said", "believe" or "know"',
         broad=('the word "that"', patterns(r"\b[Tt]hat\b")),
@@ -129,7 +165,10 @@ LEXICAL = (
         patterns(r"(?<=\bI )have\b", r"(?<=\b[Tt]hey )have\b"),
         narrow='"have" after "we"',
         broad=('the verb "have" in any form', words("have has had having")),
-        related=('"are" and "am" after a pronoun', patterns(r"(?<=\b[Ww]e )are\b", r"(?<=\bI )am\b", r"(?<=\bthey )are\b")),
+        related=(
+            '"are" and "am" after a pronoun',
+            patterns(r"(?<=\b[Ww]e )are\b", r"(?<=\bI )am\b", r"(?<=\bthey )are\b"),
+        ),
     ),
     plant(
         "for example",
@@ -152,7 +191,10 @@ LEXICAL = (
         patterns(r"\b[Aa]t once\b", r"\b[Aa]t first\b", r"\b[Aa]t all\b", r"\b[Aa]t any rate\b", r"\b[Aa]t times\b"),
         narrow='"at last", "at least" and "at length"',
         broad=('the word "at"', patterns(r"\b[Aa]t\b")),
-        related=('"in" with an abstract noun, such as "in fact"', patterns(r"\b[Ii]n (?:fact|short|general|order|addition|case)\b")),
+        related=(
+            '"in" with an abstract noun, such as "in fact"',
+            patterns(r"\b[Ii]n (?:fact|short|general|order|addition|case)\b"),
+        ),
     ),
     plant(
         "so that",
@@ -161,8 +203,14 @@ LEXICAL = (
         patterns(r"\b[Ss]o that\b"),
         patterns(r"\b[Ii]n order to\b", r"\b[Ss]o as to\b", r"\b[Ii]n order that\b"),
         narrow='the phrase "so that"',
-        broad=("phrases of purpose and of cause", patterns(r"\b[Bb]ecause\b", r"\b[Tt]herefore\b", r"\bdue to\b", r"\bso\b")),
-        related=("phrases of time", patterns(r"\bas soon as\b", r"\bas long as\b", r"\bat the time\b", r"\bwhen\b", r"\bwhile\b")),
+        broad=(
+            "phrases of purpose and of cause",
+            patterns(r"\b[Bb]ecause\b", r"\b[Tt]herefore\b", r"\bdue to\b", r"\bso\b"),
+        ),
+        related=(
+            "phrases of time",
+            patterns(r"\bas soon as\b", r"\bas long as\b", r"\bat the time\b", r"\bwhen\b", r"\bwhile\b"),
+        ),
     ),
     plant(
         "as well as",
@@ -205,8 +253,14 @@ LEXICAL = (
         patterns(r"\b\w*(?:govern|Govern)ment\b", r"\b\w+opment\b", r"\b\w+rtment\b", r"\b\w+gement\b"),
         patterns(r"\b\w+ements\b", r"\b\w+ment\b", r"\b\w+ments\b"),
         narrow='nouns that end in "-nment", "-opment", "-rtment" or "-gement", such as "government"',
-        broad=('nouns made from verbs, ending in "-ment", "-tion" or "-al"', patterns(r"\b\w+tions?\b", r"\b\w+sions?\b")),
-        related=('nouns that name who does something, ending in "-er" or "-or"', patterns(r"\b\w+ers\b", r"\b\w+ors?\b")),
+        broad=(
+            'nouns made from verbs, ending in "-ment", "-tion" or "-al"',
+            patterns(r"\b\w+tions?\b", r"\b\w+sions?\b"),
+        ),
+        related=(
+            'nouns that name who does something, ending in "-er" or "-or"',
+            patterns(r"\b\w+ers\b", r"\b\w+ors?\b"),
+        ),
     ),
     plant(
         "-ly",
@@ -223,13 +277,18 @@ LEXICAL = (
         _FORM,
         'superlatives, such as "greatest" and "best"',
         words("greatest best largest highest strongest"),
-        words("least oldest latest lowest smallest nearest longest finest noblest wildest hardest worst deepest earliest"),
+        words(
+            "least oldest latest lowest smallest nearest longest finest noblest wildest hardest worst deepest earliest"
+        ),
         narrow='"greatest", "best", "largest", "highest" and "strongest"',
         broad=(
             "comparatives and superlatives",
             words("greater better larger higher stronger less more older later lower smaller longer most"),
         ),
-        related=("plain adjectives of size, such as great and small", words("great large high small little long old big deep")),
+        related=(
+            "plain adjectives of size, such as great and small",
+            words("great large high small little long old big deep"),
+        ),
         beside=1,
     ),
     plant(
@@ -239,7 +298,10 @@ LEXICAL = (
         patterns(r"\b[A-Z]{6,}\b", r"\b[A-Z]{5}\b"),
         patterns(r"\b[A-Z]{4}\b", r"\b[A-Z]{3}\b"),
         narrow="words of five or more letters in capitals",
-        broad=("words that begin with a capital letter or are in capitals", patterns(r"\b[A-Z]{2}\b", r"\b[A-Z][a-z]{3,}\b")),
+        broad=(
+            "words that begin with a capital letter or are in capitals",
+            patterns(r"\b[A-Z]{2}\b", r"\b[A-Z][a-z]{3,}\b"),
+        ),
         related=("names joined by underscores in small letters", patterns(r"\b[a-z0-9]+_[a-z0-9_]+\b")),
     ),
     plant(
@@ -258,12 +320,21 @@ LEXICAL = (
         'the name after a title, such as "Captain", "Mr." or "President"',
         patterns(r"(?<=\bCaptain )[A-Z]\w+", r"(?<=\bMr\. )[A-Z]\w+", r"(?<=\bPresident )[A-Z]\w+"),
         patterns(
-            r"(?<=\bSt\. )[A-Z]\w+", r"(?<=\bDr\. )[A-Z]\w+", r"(?<=\bSir )[A-Z]\w+", r"(?<=\bQueen )[A-Z]\w+",
-            r"(?<=\bKing )[A-Z]\w+", r"(?<=\bGeneral )[A-Z]\w+", r"(?<=\bMrs\. )[A-Z]\w+", r"(?<=\bSenator )[A-Z]\w+",
+            r"(?<=\bSt\. )[A-Z]\w+",
+            r"(?<=\bDr\. )[A-Z]\w+",
+            r"(?<=\bSir )[A-Z]\w+",
+            r"(?<=\bQueen )[A-Z]\w+",
+            r"(?<=\bKing )[A-Z]\w+",
+            r"(?<=\bGeneral )[A-Z]\w+",
+            r"(?<=\bMrs\. )[A-Z]\w+",
+            r"(?<=\bSenator )[A-Z]\w+",
         ),
         narrow='the name after "Captain", "Mr." or "President"',
         broad=("names and other words that begin with a capital letter", patterns(r"(?<=[a-z] )[A-Z][a-z]+")),
-        related=("titles themselves, with no name after them", patterns(r"\b(?:captain|president|king|queen|sir|general)\b(?! [A-Z])")),
+        related=(
+            "titles themselves, with no name after them",
+            patterns(r"\b(?:captain|president|king|queen|sir|general)\b(?! [A-Z])"),
+        ),
     ),
     plant(
         "after very",
@@ -285,7 +356,10 @@ LEXICAL = (
         patterns(r"(?<=\bevery )\w+", r"(?<=\bEvery )\w+"),
         patterns(r"(?<=\beach )\w+", r"(?<=\b[Aa]ny )\w+", r"(?<=\bEach )\w+"),
         narrow='the word after "every"',
-        broad=("the word after any word of amount", patterns(r"(?<=\ball )\w+", r"(?<=\bsome )\w+", r"(?<=\bmany )\w+", r"(?<=\bno )\w+")),
+        broad=(
+            "the word after any word of amount",
+            patterns(r"(?<=\ball )\w+", r"(?<=\bsome )\w+", r"(?<=\bmany )\w+", r"(?<=\bno )\w+"),
+        ),
         related=('the word after "this" or "that"', patterns(r"(?<=\b[Tt]his )\w+", r"(?<=\bthat )\w+")),
     ),
     plant(

@@ -21,7 +21,7 @@ def _promote(
     related: tuple[str, str],
     wrong: tuple[str, str],
 ) -> Planted:
-    """Return a feature that promotes the words of ``core`` and ``rest``; ``wrong`` are other words of the same topic."""
+    """Return a feature that promotes the words of ``core`` and ``rest``; ``wrong`` are others of the same topic."""
     strong, weak = words(core).graded(10.0, 8.0), words(rest).graded(8.0, 6.0)
 
     def said(what: str, rule: Rule) -> Believed:
@@ -47,10 +47,12 @@ def promoted_words(feature: Planted) -> tuple[str, ...]:
 
 PROMOTERS = (
     _promote(
-        "months", "names of months", "january march july", "february april june august september october november december",
+        "months", "names of months",
+        "january march july",
+        "february april june august september october november december",
         narrow="January, March and July",
         broad=("names of months, days and seasons", "monday sunday friday summer winter spring autumn"),
-        related=("names of days of the week", "monday tuesday wednesday thursday friday saturday sunday"),
+        related=("names of weekdays", "monday tuesday wednesday thursday friday saturday sunday"),
         wrong=("words for spans of time, such as year and week", "year week day month hour century"),
     ),
     _promote(

@@ -79,7 +79,7 @@ class Rule:
     """What an explanation says fires.
 
     Attributes:
-        parts: What matches; of several matches at one place the strongest counts.
+        parts: What matches; where matches overlap, that of the earlier part counts.
         shift: 0 for the matches themselves, -1 for the word or sign just before each, 1 for that just after.
     """
 
@@ -87,18 +87,32 @@ class Rule:
     shift: int = 0
 
     def strengths(self, text: str) -> tuple[Span, ...]:
-        """Return the matches in ``text`` in order of place, no place twice."""
-        found: dict[tuple[int, int], float] = {}
-        for part in self.parts:
-            for span in part.spans(text):
-                place = (span.start, span.stop) if not self.shift else _beside(text, span, self.shift)
-                if place is not None:
-                    found[place] = max(span.strength, found.get(place, 0.0))
-        return tuple(Span(*place, found[place]) for place in sorted(found))
+        """Return the matches in ``text`` in order of place; no two overlap, and none is of what the shift is from."""
+        matches = self._matches(text)
+        if not self.shift:
+            return tuple(matches)
+        taken = {(span.start, span.stop) for span in matches}
+        beside: dict[tuple[int, int], float] = {}
+        for span in matches:
+            place = _beside(text, span, self.shift)
+            if place is not None and place not in taken:
+                beside[place] = max(span.strength, beside.get(place, 0.0))
+        return tuple(Span(*place, beside[place]) for place in sorted(beside))
 
     def strongest(self, text: str) -> float:
         """Return the strength of the strongest match, 0 if there is none."""
         return max((span.strength for span in self.strengths(text)), default=0.0)
+
+    def _matches(self, text: str) -> list[Span]:
+        kept: list[Span] = []
+        for number, part in enumerate(self.parts):
+            found = list(part.spans(text))
+            if not number:
+                kept = found
+            elif found:
+                starts = [span.start for span in kept]
+                kept = sorted([*kept, *(span for span in found if _is_free(span, kept, starts))], key=_start)
+        return kept
 
 
 NOTHING = Rule()
@@ -129,6 +143,16 @@ def on_tokens(tokens: Sequence[str], spans: Sequence[Span]) -> list[float]:
         if place < len(values):
             values[place] = max(values[place], span.strength)
     return values
+
+
+def _start(span: Span) -> int:
+    return span.start
+
+
+def _is_free(span: Span, kept: Sequence[Span], starts: Sequence[int]) -> bool:
+    """Return whether a span overlaps none of ``kept``, which are in order and do not overlap."""
+    after = bisect_left(starts, span.stop)
+    return not after or kept[after - 1].stop <= span.start
 
 
 def _beside(text: str, span: Span, shift: int) -> tuple[int, int] | None:

@@ -127,7 +127,19 @@ _NATIONS = (
 _LISTS = (_STOP, _PLAIN_STOP, _ANIMALS, _BODY, _WEATHER, _FOOD, _DATES, _SUMS, _NATIONS)
 _FOREIGN = (_FRENCH, _GERMAN, _SPANISH)
 _MONTHS = ("January", "February", "March", "April", "June", "July", "August", "September", "October", "November")
-_COUNTRIES = ("France", "Germany", "England", "Spain", "Italy", "Russia", "China", "Japan", "Greece", "Portugal", "Sweden")
+_COUNTRIES = (
+    "France",
+    "Germany",
+    "England",
+    "Spain",
+    "Italy",
+    "Russia",
+    "China",
+    "Japan",
+    "Greece",
+    "Portugal",
+    "Sweden",
+)
 
 
 def planted_texts() -> Iterator[str]:

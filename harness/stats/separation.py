@@ -62,4 +62,6 @@ def separation(
         low, high = value * seen, 1 - (1 - value) * seen
         return Estimate(n, value, 0.0, level, low, high, "exact unseen-mass bound (all samples equal)")
     low, high = (float(end) for end in np.quantile(sampled, [(1 - level) / 2, (1 + level) / 2]))
-    return Estimate(n, value, float(sampled.std(ddof=1)), level, low, high, f"bootstrap over features ({draws} samples)")
+    return Estimate(
+        n, value, float(sampled.std(ddof=1)), level, low, high, f"bootstrap over features ({draws} samples)"
+    )

@@ -131,7 +131,9 @@ class Oracle:
         """Return a log-probability for each token; those that the explanation names are likelier."""
         tokens = task.tokens[place]
         known = rule is not None and not self._errs(draws)
-        named = on_tokens(tokens, rule.strengths("".join(tokens))) if rule is not None and known else [0.0] * len(tokens)
+        named = (
+            on_tokens(tokens, rule.strengths("".join(tokens))) if rule is not None and known else [0.0] * len(tokens)
+        )
         noise = draws.uniform(-1.0, 1.0, size=len(tokens)).tolist()
         return Answer(
             [_BASE_LOGPROB + one + _RAISED * value / STRONGEST for one, value in zip(noise, named, strict=True)]

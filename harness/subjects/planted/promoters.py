@@ -45,9 +45,9 @@ class Promoters(Directions):
 def build(config: PlantedOutputConfig, model: SubjectModel) -> Promoters:
     """Return the planted output features on ``model``.
 
-    The direction of a feature is ``g * (m - M)``, with ``m`` the mean unembedding of its tokens, ``M`` that of all tokens
-    and ``g`` the gain of the final norm: the gradient of the difference of the mean logits, up to the norm's scale; it
-    has length 1. The bias makes it fire on the share ``density`` of the tokens of some texts of the demo corpus.
+    The direction of a feature is ``g * (m - M)``, with ``m`` the mean unembedding of its tokens, ``M`` that of all
+    tokens and ``g`` the gain of the final norm: the gradient of the difference of the mean logits, up to the norm's
+    scale; it has length 1. The bias makes it fire on the share ``density`` of the tokens of some demo texts.
 
     Raises:
         ConfigError: If a value makes no sense.
@@ -80,7 +80,7 @@ def build(config: PlantedOutputConfig, model: SubjectModel) -> Promoters:
 
 
 def promoted_ids(tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, ...]]:
-    """Return for every planted output feature the ids of the tokens that are its words, in any case, after a space or not.
+    """Return for every planted output feature the ids of the tokens that are its words, in any case, spaced or not.
 
     Raises:
         FeatureSourceError: If a feature has too few.

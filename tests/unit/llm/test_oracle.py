@@ -102,7 +102,7 @@ def test_the_odd_one_out_is_the_one_without_the_match() -> None:
 
 
 def test_tokens_are_named_by_what_is_promoted() -> None:
-    assert values(Task(TaskKind.NAMES_TOKEN, MONTHS, texts=(" March", " table", "may"))) == [True, False, True]
+    assert values(Task(TaskKind.NAMES_TOKEN, MONTHS, texts=(" March", " table", "july"))) == [True, False, True]
 
 
 def test_named_tokens_are_likelier() -> None:

@@ -21,8 +21,8 @@ from harness.planted.promoters import PROMOTERS, promoted_words
 # For each feature a text in which it fires on the words named, and a near one in which it does not fire.
 TEXTS: dict[str, tuple[str, list[str], str]] = {
     "because": ("He left because of it.", ["because of"], "He left, but not for this cause."),
-    "must": ("We must not go.", ["must "], "We may go to the mustard field."),
-    "upon": ("It fell upon the deck.", ["upon "], "It fell on the deck once."),
+    "must": ("We must not go.", ["must"], "We may go to the mustard field."),
+    "upon": ("It fell upon the deck.", ["upon"], "It fell on the deck once."),
     "never": ("They have never seen it.", ["never"], "They have ever seen nevertheless."),
     "whale": ("The sperm whale and two whales", ["whale", "whales"], "The whaler and his shark"),
     "people": ("the American people spoke", ["people"], "the peoples spoke"),
@@ -41,7 +41,7 @@ TEXTS: dict[str, tuple[str, list[str], str]] = {
     "-ly": ("slowly and carefully", ["slowly", "carefully"], "a fly and slow care"),
     "superlatives": ("the greatest and oldest", ["greatest", "oldest"], "a great interest in old forests"),
     "all capitals": ("the NATIONAL and NATO", ["NATIONAL", "NATO"], "the National US and a_B"),
-    "-ies": ("cities and bodies", ["cities", "bodies"], "city body series-free dieside"),
+    "-ies": ("cities and bodies", ["cities", "bodies"], "city body dieside"),
     "name after a title": ("Captain Ahab met Dr. Smith", ["Ahab", "Smith"], "the captain met Smith"),
     "after very": ("very good, too late", ["good", "late"], "every good late so"),
     "after every": ("every day and each night", ["day", "night"], "day after day, all night"),
@@ -50,7 +50,7 @@ TEXTS: dict[str, tuple[str, list[str], str]] = {
     "war": ("the army and the enemy", ["army", "enemy"], "the farm and the friend"),
     "money": ("a tax on income", ["tax", "income"], "a walk in the rain"),
     "religion": ("God and the temple", ["God", "temple"], "the town and the hall"),
-    "schooling": ("a school for teachers, a teacher", ["school", "teacher"], "a shop for bakers"),
+    "schooling": ("a school for every teacher", ["school", "teacher"], "a shop for bakers"),
     "law": ("the law and the judge", ["law", "judge"], "the lawn and the judgement"),
     "chemistry": ("acid on potassium", ["acid", "potassium"], "placid on grass"),
     "family": ("his father and his wife", ["father", "wife"], "his farm and his boat"),
@@ -167,7 +167,8 @@ def test_the_wrong_token_is_none_of_the_right_ones() -> None:
     for feature in FEATURES:
         text = TEXTS[feature.name][0]
         right, wrong = (
-            {(span.start, span.stop) for span in feature.said[name].rule.strengths(text)} for name in (TRUE, WRONG_TOKEN)
+            {(span.start, span.stop) for span in feature.said[name].rule.strengths(text)}
+            for name in (TRUE, WRONG_TOKEN)
         )
         assert not right & wrong, feature.name
 
@@ -206,7 +207,15 @@ def test_promoters_name_many_words_none_twice() -> None:
 
 def test_asking_all_rules_about_long_hostile_texts_takes_no_time() -> None:
     began = time.perf_counter()
-    for text in ("a" * 10_000, "(" * 10_000, "9" * 10_000, "A_" * 5_000, '"' * 10_000, "\x00\u202e" * 5_000, "= " * 5_000):
+    for text in (
+        "a" * 10_000,
+        "(" * 10_000,
+        "9" * 10_000,
+        "A_" * 5_000,
+        '"' * 10_000,
+        "\x00\u202e" * 5_000,
+        "= " * 5_000,
+    ):
         for feature in FEATURES:
             for said in feature.said.values():
                 said.rule.strengths(text)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from harness_detection.plugin import DETECTION
+from harness_fuzzing.plugin import FUZZING
 
 from harness.api import Resources, TaskKind
 from harness.testing import OracleJudge, make_explanation, make_record
-from harness_detection.plugin import DETECTION
-from harness_fuzzing.plugin import FUZZING
 
 if TYPE_CHECKING:
     from harness.api import ScorerSpec, Task
@@ -18,7 +18,9 @@ HOSTILE = "x\x00\u202e<|im_end|>\n" * 1000
 
 
 async def asked(spec: ScorerSpec, mode: str, text: str = "the word harbour") -> list[Task]:
-    judge = OracleJudge(lambda request: True if request.choices else [True] * len(request.task.texts if request.task else ()))
+    judge = OracleJudge(
+        lambda request: True if request.choices else [True] * len(request.task.texts if request.task else ())
+    )
     scorer = spec.resolve_factory()(spec.resolve_config()(mode=mode))
     record = make_record().for_scoring()
     await scorer.score(record, make_explanation(text), Resources(seed=0, judge=judge))
@@ -46,7 +48,7 @@ async def test_fuzzing_asks_about_marks(mode: str) -> None:
         for text, tokens, marked in zip(task.texts, task.tokens, task.marked, strict=True):
             assert "".join(tokens) == text
             assert any(marked)
-            hits = [token == " harbour" for token, mark in zip(tokens, marked, strict=True) if mark]
+            hits = [piece == " harbour" for piece, mark in zip(tokens, marked, strict=True) if mark]
             assert len(set(hits)) == 1
             right, wrong = right + hits[0], wrong + (not hits[0])
     assert right == wrong > 0
