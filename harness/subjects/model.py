@@ -79,7 +79,7 @@ class SubjectModel:
         Raises:
             SubjectError: If the model has no such module.
         """
-        of_tokens = {
+        of_tokens: dict[Hookpoint, torch.Tensor] = {
             place: place.states(self.tokenizer, input_ids, attention_mask)
             for place in hookpoints
             if isinstance(place, TokenHookpoint)

@@ -72,6 +72,7 @@ class Oracle:
         return tuple(one(self, task, place, rule, self._draws(task, place, repeat)) for place in range(len(task.texts)))
 
     def _draws(self, task: Task, place: int | None, repeat: int) -> np.random.Generator:
+        about: tuple[str | int, ...]
         if place is None:
             about = (*task.texts, task.count)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import torch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from harness.decoded import Decoder
     from harness.subjects.configs import PlantedConfig
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import InterventionMode
@@ -41,7 +42,7 @@ class PlantedHookpoint(TokenHookpoint):
         A rule is asked about the text of a context as a whole, and a match belongs to the token that completes it. A
         BOS token at the beginning is no text.
         """
-        texts = TokenTexts(tokenizer)
+        texts = TokenTexts(cast("Decoder", tokenizer))
         ids = input_ids.tolist()
         lengths = [len(row) for row in ids] if attention_mask is None else attention_mask.sum(dim=-1).tolist()
         found = torch.zeros(len(ids), input_ids.shape[1], len(FEATURES))
@@ -107,13 +108,14 @@ class PlantedSource:
         row, feature = values.nonzero(as_tuple=True)
         return SparseActivations(row, feature, values[row, feature], {})
 
-    def write_directions(self, features: Sequence[int]) -> None:
+    def write_directions(self, features: Sequence[int]) -> torch.Tensor | None:
         """Return None: a rule writes nothing to the residual stream.
 
         Raises:
             FeatureSourceError: If a feature is out of range.
         """
         check_features(features, self.n_features, where="features")
+        return None
 
     def intervene(
         self,
