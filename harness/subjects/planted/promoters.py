@@ -93,7 +93,7 @@ def promoted_ids(tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, ...]]:
     for feature in PROMOTERS:
         forms = (form for word in promoted_words(feature) for form in _forms(word))
         cut = (tokenizer(form, add_special_tokens=False)["input_ids"] for form in forms)
-        ids = tuple(dict.fromkeys(int(one[0]) for one in cut if len(one) == 1))
+        ids = tuple(dict.fromkeys(int(one[0]) for one in cut if len(one) == 1 and one[0] != tokenizer.unk_token_id))
         if len(ids) < _LEAST_TOKENS:
             what = f"the tokenizer has {len(ids)} single tokens for '{feature.name}'"
             raise FeatureSourceError(what, where="subject", hint="use a model with a larger vocabulary")
@@ -109,7 +109,8 @@ def _discriminants(unembedding: torch.Tensor, ids: Sequence[tuple[int, ...]]) ->
     covariance = centred.T @ centred / len(rows)
     ridge = _RIDGE * covariance.diagonal().mean() * torch.eye(len(mean), dtype=torch.float64, device=rows.device)
     wanted = torch.stack([centred[list(group)].mean(dim=0) for group in ids])
-    return torch.linalg.solve(covariance + ridge, wanted.T).T.float()
+    found: torch.Tensor = torch.linalg.solve(covariance + ridge, wanted.T)
+    return found.T.float()
 
 
 def _gain(norm: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from harness.config.schema import ModelConfig
-from harness.errors import FeatureSourceError
+from harness.errors import ConfigError, FeatureSourceError
 from harness.planted.catalogue import FEATURES
-from harness.subjects.configs import PlantedConfig
-from harness.subjects.planted.identity import planted_identity
+from harness.subjects.configs import PlantedConfig, PlantedOutputConfig
+from harness.subjects.planted.identity import planted_identity, promoters_identity
+from harness.subjects.planted.promoters import _discriminants, _gain
+from harness.subjects.planted.promoters import build as build_promoters
 from harness.subjects.planted.source import PlantedSource, build
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode
 
@@ -110,3 +112,46 @@ def test_it_cannot_be_steered_and_says_so(source: PlantedSource) -> None:
         source.intervene(torch.nn.Identity(), [0], InterventionMode.ADD, 1.0)
     with pytest.raises(FeatureSourceError, match="no feature"):
         source.encode_features(torch.zeros(1, source.d_in), [source.n_features])
+
+
+def test_a_vocabulary_without_the_words_has_no_planted_output_features(subject: SubjectModel) -> None:
+    with pytest.raises(FeatureSourceError, match="0 single tokens for 'months'"):
+        build_promoters(PlantedOutputConfig(layer=1), subject)
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"), [({"density": 0.0}, "density"), ({"density": 1.0}, "density"), ({"layer": -1}, "layer")]
+)
+def test_planted_output_features_are_refused_where_they_make_no_sense(changes: dict[str, Any], where: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        promoters_identity(PlantedOutputConfig(**{"layer": 1, **changes}))
+    assert caught.value.where == where
+
+
+def test_a_layer_that_is_not_there_is_named(subject: SubjectModel) -> None:
+    with pytest.raises(FeatureSourceError, match="no layer 3"):
+        build_promoters(PlantedOutputConfig(layer=3), subject)
+
+
+def test_what_determines_planted_output_features_is_in_their_identity() -> None:
+    one = promoters_identity(PlantedOutputConfig(layer=1))
+    assert one != promoters_identity(PlantedOutputConfig(layer=2))
+    assert one != promoters_identity(PlantedOutputConfig(layer=1, density=0.01))
+
+
+def test_discriminants_tell_their_rows_from_all_others() -> None:
+    rows = torch.randn(200, 16, generator=torch.Generator().manual_seed(0)) * torch.linspace(1, 3, 16)
+    groups = [(0, 1, 2), (7, 8, 9)]
+    # Beside what each group shares, all rows have more of other directions.
+    rows[[0, 1, 2], 0] += 6.0
+    rows[[7, 8, 9], 1] -= 6.0
+    found = rows @ _discriminants(rows, groups).T
+    for column, group in enumerate(groups):
+        assert set(found[:, column].topk(3).indices.tolist()) == set(group)
+
+
+def test_the_gain_of_a_norm_is_read_off_it() -> None:
+    norm = torch.nn.RMSNorm(4)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([2.0, -1.0, 0.0, 0.5]))
+    assert _gain(norm, torch.zeros(4)).tolist() == pytest.approx([2.0, -1.0, float("inf"), 0.5], rel=1e-4)
