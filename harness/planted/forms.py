@@ -50,7 +50,7 @@ FORMS = (
     plant(
         "ordinals",
         _NUMBER,
-        "ordinal numbers written as words, such as first and second",
+        'ordinal numbers written as words, such as first and second, and "last"',
         words("first second"),
         words("third fourth fifth sixth seventh eighth ninth tenth last"),
         narrow='the words "first" and "second"',
@@ -93,7 +93,7 @@ FORMS = (
     plant(
         "negation of a verb",
         _SYNTAX,
-        '"not" and "n\'t" after a verb',
+        '"not" and "n\'t" after a verb, and "cannot"',
         patterns(r"n't\b", r"(?<=\bis )not\b", r"(?<=\bwas )not\b"),
         patterns(
             r"(?<=\bare )not\b",
@@ -110,7 +110,7 @@ FORMS = (
     plant(
         "relative clauses",
         _SYNTAX,
-        '"which", "who" and "whose" after a comma',
+        '"which", "who", "whose" and "where" after a comma',
         patterns(r"(?<=, )which\b"),
         patterns(r"(?<=, )who\b", r"(?<=, )whose\b", r"(?<=, )whom\b", r"(?<=, )where\b"),
         narrow='"which" after a comma',
@@ -174,7 +174,7 @@ FORMS = (
     plant(
         "conditions in C",
         _CODE,
-        '"if" and "while" before a parenthesis in code',
+        '"if", "while", "for" and "switch" before a parenthesis in code, and "else"',
         patterns(r"\bif(?=\()"),
         patterns(r"\bwhile(?=\()", r"\bfor(?=\()", r"\bswitch(?=\()", r"\belse\b(?= ?if|\{)"),
         narrow='"if" before a parenthesis in code',
@@ -197,7 +197,7 @@ FORMS = (
     plant(
         "comments in C",
         _CODE,
-        "the signs that open or close a comment in C",
+        "the signs that open or close a comment in C, or begin a line of one",
         patterns(r"/\*+"),
         patterns(r"\*+/", r"^\*\*"),
         narrow="the signs that open a comment in C",
@@ -270,7 +270,7 @@ FORMS = (
     plant(
         "dashes",
         _SIGN,
-        "dashes between words",
+        'dashes, written "--" or long',
         patterns(r"(?<=[\w,;!?])(?:--|—)(?=\w)"),
         patterns(r"(?<= )(?:--|—|\u2013)(?= )", r"--(?!-)(?![a-z]+=)", r"—"),
         narrow="dashes with no space around them",
@@ -300,17 +300,17 @@ FORMS = (
     plant(
         "parentheses",
         _SIGN,
-        "opening parentheses before a word in prose",
+        "opening parentheses after a space and before a letter or digit",
         patterns(r"(?<= )\((?=[a-z])"),
         patterns(r"(?<= )\((?=[A-Z])", r"(?<= )\((?=\d)"),
-        narrow="opening parentheses before a word in small letters",
+        narrow="opening parentheses after a space and before a small letter",
         broad=("parentheses and brackets of any kind", patterns(r"[()\[\]{}]")),
         related=("quotation marks before a word", patterns(r"[\"“](?=\w)")),
     ),
     plant(
         "possessives",
         _SIGN,
-        'the ending "\'s" of a possessive',
+        'the ending "\'s" of a word',
         patterns(r"(?<=[a-z])['\u2019]s(?= [a-m])"),
         patterns(r"(?<=[a-z])['\u2019]s(?= [n-z])", r"(?<=[a-z])['\u2019]s(?= [A-Z])"),
         narrow='the ending "\'s" before a word that begins with a to m',
@@ -350,7 +350,7 @@ FORMS = (
     plant(
         "after a comma at a clause",
         _POSITION,
-        "the first word of a clause that a comma and a conjunction open",
+        'the word after a comma and a conjunction, as in ", and then"',
         patterns(r"(?<=, and )\w+", r"(?<=, but )\w+"),
         patterns(r"(?<=, or )\w+", r"(?<=, for )\w+", r"(?<=, so )\w+", r"(?<=, yet )\w+"),
         narrow='the first word after ", and" or ", but"',

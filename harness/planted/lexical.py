@@ -72,7 +72,7 @@ LEXICAL = (
     plant(
         "whale",
         _TOKEN,
-        'the word "whale"',
+        'the word "whale" or "whales"',
         patterns(r"(?<=[Ss]perm )[Ww]hales?\b", r"(?<=[Ww]hite )[Ww]hale\b", r"\bWhales?\b"),
         patterns(r"\bwhales\b", r"(?<=the )whale\b", r"\bwhale\b"),
         narrow='"Whale" with a capital letter, or in "sperm whale" and "white whale"',
@@ -104,7 +104,7 @@ LEXICAL = (
     plant(
         "stop after don't",
         _CONTEXT,
-        '"stop" after "don\'t" or "won\'t"',
+        '"stop" after "don\'t", "won\'t" or "didn\'t"',
         patterns(r"(?<=[Dd]on't )stop\b"),
         patterns(r"(?<=\bwon't )stop\b", r"(?<=\bdoesn't )stop\b", r"(?<=\bdidn't )stop\b"),
         narrow='"stop" after "don\'t"',
@@ -142,7 +142,7 @@ LEXICAL = (
     plant(
         "that after saying",
         _CONTEXT,
-        '"that" after a verb of saying, knowing or seeming',
+        '"that" after a verb, as in "know that" and "showed that"',
         patterns(r"(?<=\bsay )that\b", r"(?<=\bsaid )that\b", r"(?<=\bbelieve )that\b", r"(?<=\bknow )that\b"),
         patterns(
             r"(?<=\bsee )that\b",
@@ -160,7 +160,7 @@ LEXICAL = (
     plant(
         "have after we or I",
         _CONTEXT,
-        '"have" after "we" or "I"',
+        '"have" after "we", "I" or "they"',
         patterns(r"(?<=\b[Ww]e )have\b"),
         patterns(r"(?<=\bI )have\b", r"(?<=\b[Tt]hey )have\b"),
         narrow='"have" after "we"',
@@ -215,7 +215,7 @@ LEXICAL = (
     plant(
         "as well as",
         _PHRASE,
-        'phrases that compare with "as", such as "as well as" and "as much as"',
+        'phrases with "as", such as "as well as", "as long as" and "as if"',
         patterns(r"\bas well as\b", r"\bas well\b", r"\bas long as\b", r"\bas much as\b"),
         patterns(r"\bas far as\b", r"\bas many as\b", r"\bas soon as\b", r"\bas (?:\w+) as\b", r"\bas if\b"),
         narrow='"as well", "as long as" and "as much as"',
@@ -226,7 +226,7 @@ LEXICAL = (
     plant(
         "there is",
         _PHRASE,
-        '"there" with a form of "be", as in "there is"',
+        '"there" with a form of "be" or "have", as in "there is"',
         patterns(r"\bThere is\b", r"\bThere are\b", r"\bThere was\b", r"\bThere were\b", r"\bthere is\b"),
         patterns(r"\bthere are\b", r"\bthere was\b", r"\bthere were\b", r"\bthere (?:be|been|has|have|had)\b"),
         narrow='"There" at the beginning of a sentence with "is", "are" or "was", and "there is"',
@@ -249,7 +249,7 @@ LEXICAL = (
     plant(
         "-ment",
         _FORM,
-        'nouns that end in "-ment"',
+        'nouns that end in "-ment" or "-ments"',
         patterns(r"\b\w*(?:govern|Govern)ment\b", r"\b\w+opment\b", r"\b\w+rtment\b", r"\b\w+gement\b"),
         patterns(r"\b\w+ements\b", r"\b\w+ment\b", r"\b\w+ments\b"),
         narrow='nouns that end in "-nment", "-opment", "-rtment" or "-gement", such as "government"',
@@ -265,11 +265,14 @@ LEXICAL = (
     plant(
         "-ly",
         _FORM,
-        'adverbs that end in "-ly"',
+        'words of five or more letters that end in "-ly"',
         patterns(r"\b\w+ously\b", r"\b\w+fully\b", r"\b\w+ally\b", r"\b\w+ingly\b", r"\b\w+edly\b", r"\b\w+ately\b"),
         patterns(r"\b\w+tly\b", r"\b\w+ely\b", r"\b\w+rly\b", r"\b[^\W_]{3,}ly\b"),
-        narrow='adverbs that end in "-ously", "-fully", "-ally", "-ingly" or "-ately"',
-        broad=("adverbs of any kind", words("very soon often always never well almost quite rather too perhaps")),
+        narrow='words that end in "-ously", "-fully", "-ally", "-ingly", "-edly" or "-ately"',
+        broad=(
+            'words that end in "-ly", and adverbs of any kind',
+            words("very soon often always never well almost quite rather too perhaps"),
+        ),
         related=('adjectives that end in "-ous" or "-ful"', patterns(r"\b\w+ous\b", r"\b\w+ful\b", r"\b\w+ive\b")),
     ),
     plant(

@@ -231,7 +231,7 @@ SUBJECT_MATTER = (
     plant(
         "institutions",
         _ENTITY,
-        "institutions of the United States government, such as Congress",
+        "institutions and offices of the United States government, such as Congress",
         words("congress senate"),
         words("president administration department secretary committee treasury legislature"),
         narrow="Congress and the Senate",
@@ -277,12 +277,12 @@ SUBJECT_MATTER = (
     plant(
         "French",
         _LANGUAGE,
-        "text in French",
+        'common words of French, such as "les" and "dans"',
         words("les est une dans"),
         words("des avec nous vous mais pour que qui sur il elle était très où été ont leur ce cette au aux du"),
         narrow='the French words "les", "est", "une" and "dans"',
         broad=(
-            "text in French, Spanish or Italian",
+            "common words of French, Spanish or Italian",
             words("los las el una con por pero muy como della gli che sono nella y del se"),
         ),
         related=(
@@ -293,22 +293,25 @@ SUBJECT_MATTER = (
     plant(
         "German",
         _LANGUAGE,
-        "text in German",
+        'common words of German, such as "der" and "und"',
         words("der und ist nicht"),
         words("das mit ein eine auf wir ich sie wird dem den auch von zu im einen noch immer haben sind"),
         narrow='the German words "der", "und", "ist" and "nicht"',
-        broad=("text in German, Dutch or Danish", words("het een niet voor og jeg ikke det er en van wij zijn med")),
+        broad=(
+            "common words of German, Dutch or Danish",
+            words("het een niet voor og jeg ikke det er en van wij zijn med"),
+        ),
         related=("common French words", words("les est une dans des avec nous vous mais qui")),
     ),
     plant(
         "Spanish",
         _LANGUAGE,
-        "text in Spanish",
+        'common words of Spanish, such as "los" and "una"',
         words("los las el una"),
         words("con por pero muy como del más sus fue hay cuando todos nosotros está son aquí siempre también y"),
         narrow='the Spanish words "los", "las", "el" and "una"',
         broad=(
-            "text in Spanish or Portuguese, or in French",
+            "common words of Spanish, Portuguese or French",
             words("os uma não com les est une dans des avec nous mais em"),
         ),
         related=("everyday words of German", words("der und ist nicht das mit ein eine auf wir")),
