@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from harness.activations.artefact import ArrayAppender, building, write_meta
-from harness.activations.tokens import FORMAT, KIND, token_texts
+from harness.activations.tokens import FORMAT, KIND
 from harness.activations.writer import ActivationWriter
 from harness.config.schema import ModelConfig
+from harness.decoded import token_texts
 from harness.errors import HarnessError
 from harness.materials import cache_root
 from harness.subjects.model import load_tokenizer
@@ -18,7 +19,7 @@ from harness.subjects.model import load_tokenizer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.activations.tokens import Decoder
+    from harness.decoded import Decoder
 
 __all__ = ["CONTEXT", "Shape", "decoder", "write_activations", "write_tokens"]
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from harness.activations.readers.config import HuggingFaceCorpusConfig, JsonlCorpusConfig, TextCorpusConfig
+from harness.activations.readers.config import (
+    HuggingFaceCorpusConfig,
+    JsonlCorpusConfig,
+    PlantedCorpusConfig,
+    TextCorpusConfig,
+)
 from harness.registry.specs import CorpusSpec
 
 __all__ = ["CORPORA"]
@@ -31,5 +36,12 @@ CORPORA: tuple[CorpusSpec, ...] = (
         identity=f"{_READERS}.huggingface:identity",
         config=HuggingFaceCorpusConfig,
         requires_extra="datasets",
+    ),
+    CorpusSpec(
+        name="planted",
+        summary="the demo corpus with short texts between, on which every planted feature fires often enough",
+        factory=f"{_READERS}.planted:read",
+        identity=f"{_READERS}.planted:identity",
+        config=PlantedCorpusConfig,
     ),
 )

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from harness.activations.protocol import Document
-    from harness.activations.tokens import Decoder
     from harness.config.schema import CorpusTokens
+    from harness.decoded import Decoder
     from harness.progress import Progress, ProgressTask
     from harness.registry.specs import CorpusSpec
 

@@ -125,9 +125,16 @@ def _add_cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser("leaderboard", help="build the leaderboard from all finished runs, and show it")
-    parser.add_argument("action", choices=("build", "show"), help="write it from all finished runs, or print it")
+    parser.add_argument(
+        "action",
+        choices=("build", "show", "scorers"),
+        help="write it from all finished runs, print it, or rank scorers by planted explanations",
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="scorers: folders of runs (default: all finished ones)")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
-    parser.add_argument("--format", choices=("text", "md", "json"), default="text", help="show: how (default: text)")
+    parser.add_argument(
+        "--format", choices=("text", "md", "json"), default="text", help="how it is shown (default: text)"
+    )
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
 
 

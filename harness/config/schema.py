@@ -108,8 +108,10 @@ class LLMConfig:
 
     ``backend`` is ``litellm`` (``model`` is litellm's name, ``api_base`` any OpenAI-compatible URL), ``local`` (a GGUF
     file served in process by llama.cpp and reached through litellm on the loopback interface), ``transformers`` (a
-    checkpoint run in process, batched, the reference for log-probabilities) or ``vllm`` (the same through vLLM's own
-    engine). ``api_key_env`` names an environment variable; keys themselves never enter a config.
+    checkpoint run in process, batched, the reference for log-probabilities), ``vllm`` (the same through vLLM's own
+    engine) or ``oracle`` (a judge without a model that knows what planted explanations mean; ``engine.error_rate`` is
+    the share of its answers that are wrong). ``api_key_env`` names an environment variable; keys themselves never enter
+    a config.
 
     What an endpoint can do is ``auto`` (null for the yes/no ones) unless stated: asked of it once and remembered.
     """
@@ -149,7 +151,7 @@ class LLMConfig:
     dtype: str = "bfloat16"
     device: str = "cpu"
     batch_tokens: int = 8192
-    engine: dict[str, Any] = field(default_factory=dict)  # further arguments of vLLM's engine
+    engine: dict[str, Any] = field(default_factory=dict)  # further arguments of vLLM's engine, or of an oracle
 
 
 @dataclass

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from harness.explainers.config import DefaultConfig, EmptyConfig, ImportedConfig, ShuffledConfig, TopTokensConfig
+from harness.explainers.config import (
+    DefaultConfig,
+    EmptyConfig,
+    ImportedConfig,
+    PlantedTextConfig,
+    ShuffledConfig,
+    TopTokensConfig,
+)
 from harness.registry.specs import ControlSpec, ExplainerSpec
 
 __all__ = ["CONTROLS", "EXPLAINERS"]
 
 _TOP_TOKENS = "harness.explainers.top_tokens:TopTokens"
+_PLANTED = "harness.explainers.planted"
 
 EXPLAINERS = (
     ExplainerSpec(
@@ -24,6 +32,13 @@ EXPLAINERS = (
         factory="harness.explainers.imported:ImportedExplainer",
         config=ImportedConfig,
         identity="harness.explainers.imported:imported_identity",
+    ),
+    ExplainerSpec(
+        name="planted",
+        summary="The true explanations of planted features.",
+        factory=f"{_PLANTED}:PlantedTrue",
+        config=PlantedTextConfig,
+        identity="harness.planted.catalogue:texts_identity",
     ),
     ExplainerSpec(
         name="top_tokens",
@@ -55,6 +70,41 @@ CONTROLS = (
         summary="The empty text.",
         factory="harness.explainers.empty:Empty",
         config=EmptyConfig,
+        rank="no better than chance",
+    ),
+    ControlSpec(
+        name="planted_broad",
+        summary="Of a planted feature: a description that takes in more than it fires on.",
+        factory=f"{_PLANTED}:PlantedBroad",
+        config=PlantedTextConfig,
+        rank="below the true explanation, above a related one",
+    ),
+    ControlSpec(
+        name="planted_narrow",
+        summary="Of a planted feature: a description of a part of what it fires on.",
+        factory=f"{_PLANTED}:PlantedNarrow",
+        config=PlantedTextConfig,
+        rank="below the true explanation, above a related one",
+    ),
+    ControlSpec(
+        name="planted_related",
+        summary="Of a planted feature: a description that goes near what it fires on, and is wrong.",
+        factory=f"{_PLANTED}:PlantedRelated",
+        config=PlantedTextConfig,
+        rank="below a broad or narrow explanation, about chance",
+    ),
+    ControlSpec(
+        name="planted_wrong_token",
+        summary="Of a planted feature: the right places, and the wrong token.",
+        factory=f"{_PLANTED}:PlantedWrongToken",
+        config=PlantedTextConfig,
+        rank="as the true explanation where only texts are judged, below it where tokens are",
+    ),
+    ControlSpec(
+        name="planted_other",
+        summary="Of a planted feature: the true explanation of a feature of another family.",
+        factory=f"{_PLANTED}:PlantedOther",
+        config=PlantedTextConfig,
         rank="no better than chance",
     ),
 )

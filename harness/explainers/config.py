@@ -6,9 +6,16 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, UnknownNameError
 
-__all__ = ["DefaultConfig", "EmptyConfig", "ImportedConfig", "ShuffledConfig", "TopTokensConfig"]
+__all__ = [
+    "DefaultConfig",
+    "EmptyConfig",
+    "ImportedConfig",
+    "PlantedTextConfig",
+    "ShuffledConfig",
+    "TopTokensConfig",
+]
 
 MAX_FEW_SHOTS = 3
 
@@ -95,6 +102,24 @@ class ShuffledConfig:
 @dataclass
 class EmptyConfig:
     """The ``empty`` control has no parameters."""
+
+
+@dataclass
+class PlantedTextConfig:
+    """Which planted features are explained.
+
+    Attributes:
+        catalogue: ``input``, those that read text, or ``output``, those that promote tokens.
+
+    Raises:
+        UnknownNameError: If there is no such catalogue.
+    """
+
+    catalogue: str = "input"
+
+    def __post_init__(self) -> None:
+        if self.catalogue not in {"input", "output"}:
+            raise UnknownNameError("catalogue of planted features", self.catalogue, ("input", "output"))
 
 
 def _within(name: str, value: object, ok: bool, allowed: str) -> None:

@@ -46,6 +46,7 @@ class Entry:
     status: str
     value: float | None
     others: tuple[float | None, ...]
+    calls: int
     tokens: int
     usd: float | None
     items: ItemCounts
@@ -193,6 +194,7 @@ def _entry(line: ScoreLine, group: Group, coverages: dict[ItemCounts, ItemCounts
         status=intern(line.status),
         value=line.metrics.get(group.metric.name),
         others=tuple(line.metrics.get(name) for name in group.secondary),
+        calls=line.usage.calls,
         tokens=line.usage.input_tokens + line.usage.output_tokens,
         usd=line.usage.usd,
         items=coverages.setdefault(items, items),

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from harness.errors import ResultsError
 from harness.leaderboard.build import build_rows
 from harness.leaderboard.render import render_table
+from harness.leaderboard.render_scorers import render_scorers
+from harness.leaderboard.scorers import report_scorers
 from harness.leaderboard.store import read_leaderboard, write_leaderboard
 from harness.results.manifest import read_manifest
 from harness.results.runfolder import RunPaths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.results.records import LeaderboardRow
 
-__all__ = ["FILE_NAME", "build", "finished_runs", "load", "show"]
+__all__ = ["FILE_NAME", "build", "finished_runs", "load", "scorers", "show"]
 
 FILE_NAME = "leaderboard.jsonl"
 
@@ -71,3 +75,18 @@ def show(path: str | Path, format: str = "text") -> str:  # noqa: A002  -- the o
         UnknownNameError: If there is no such format.
     """
     return render_table(load(path), format)
+
+
+def scorers(runs: Sequence[str], results_root: str | Path, format: str = "text") -> str:  # noqa: A002  -- as above
+    """Return what scorers make of planted explanations, as ``text``, ``md`` or ``json``.
+
+    Args:
+        runs: Folders of runs; none for all finished ones of the results folder.
+        results_root: The results folder.
+        format: How it is shown.
+
+    Raises:
+        ResultsError: If a run cannot be read, or none has planted explanations.
+    """
+    folders = [Path(run) for run in runs] or finished_runs(Path(results_root))
+    return render_scorers(report_scorers(folders), format)

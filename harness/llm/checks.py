@@ -14,6 +14,7 @@ from harness.llm.checkpoint_model import check_checkpoint_model
 from harness.llm.credentials import credential_names
 from harness.llm.facts import AUTO
 from harness.llm.failures import brief
+from harness.llm.oracle.model import check_oracle
 from harness.llm.transformers_backend import check_transformers
 from harness.llm.vllm_backend import check_vllm
 from harness.llm.wire import ChoiceMode, StructuredMode
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "KEEP_ALL", "check_llm", "endpoint_url"]
 
-BACKENDS = ("litellm", "local", "transformers", "vllm")
+BACKENDS = ("litellm", "local", "oracle", "transformers", "vllm")
 KEEP_ALL = "all"
 _KEEP = ("ok", KEEP_ALL)
 _MISSING = "???"
@@ -55,6 +56,9 @@ def check_llm(config: LLMConfig, place: Place) -> None:
     _check_cache(config, place)
     _check_numbers(config, place)
     _check_secrets(config, place)
+    if config.backend == "oracle":
+        check_oracle(config, place)
+        return
     if config.backend == "local":
         _check_local(config, place)
     elif config.backend in {"transformers", "vllm"}:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.llm.facts import EndpointFacts, stated_facts
 from harness.llm.local import LLAMA_CPP_FACTS
+from harness.llm.oracle.model import ORACLE_FACTS
 from harness.llm.transformers_backend import TRANSFORMERS_FACTS
 from harness.llm.vllm_backend import VLLM_FACTS
 from harness.llm.wire import ChoiceMode, StructuredMode
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["known_modes", "recorded_modes"]
 
-_IN_PROCESS = {"local": LLAMA_CPP_FACTS, "transformers": TRANSFORMERS_FACTS, "vllm": VLLM_FACTS}
+_IN_PROCESS = {
+    "local": LLAMA_CPP_FACTS,
+    "oracle": ORACLE_FACTS,
+    "transformers": TRANSFORMERS_FACTS,
+    "vllm": VLLM_FACTS,
+}
 
 
 def known_modes(config: LLMConfig) -> dict[str, Any] | None:

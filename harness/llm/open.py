@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from harness.errors import LLMError
+from harness.errors import ConfigError, LLMError
 from harness.identity import plain
 from harness.llm.answers_file import answers_path
 from harness.llm.cache import AnswerCache
@@ -21,6 +21,8 @@ from harness.llm.facts import stated_facts
 from harness.llm.gate import GateSettings
 from harness.llm.litellm_backend import Endpoint, LitellmBackend
 from harness.llm.local import NUMERICS_VERSION, LocalBackend, LocalModel
+from harness.llm.modes import known_modes
+from harness.llm.oracle.model import OracleJudge, oracle_identity
 from harness.llm.price import configured_price
 from harness.llm.retry import RetryPolicy
 from harness.llm.transformers_backend import TransformersBackend, transformers_key_fields
@@ -63,6 +65,8 @@ def open_llm(
     """
     place = Place.of(config, role)
     check_llm(config, place)
+    if config.backend == "oracle":
+        return OracleJudge(config, llm_identity(config, known_modes(config)), stated_facts(config), place)
     settings = ClientSettings(
         place=place,
         identity=llm_identity(config),
@@ -90,6 +94,9 @@ def open_backend(config: LLMConfig, role: str, cache: Path, progress: Progress =
     """
     place = Place.of(config, role)
     check_llm(config, place)
+    if config.backend == "oracle":
+        what = "an oracle is no endpoint: it can do all that a scorer asks for, at once"
+        raise ConfigError(what, where=place.key("backend"), hint="harness run judge=oracle")
     return _backend(config, place, cache, progress)
 
 
@@ -129,6 +136,8 @@ def llm_identity(config: LLMConfig, modes: Mapping[str, Any] | None = None) -> d
         identity |= {"weights": weights, "dtype": config.dtype}
         # Its arguments choose numerics: quantisation, kernels, how a model is split.
         return identity | ({"engine": plain(dict(config.engine))} if config.backend == "vllm" else {})
+    if config.backend == "oracle":
+        return identity | oracle_identity(config)
     return identity | {"api_base": _public_url(endpoint_url(config))}
 
 

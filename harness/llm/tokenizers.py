@@ -27,14 +27,17 @@ _CONVERSIONS = ("bfloat16", "float32", "float16")
 _ALONE = "tokenizer"
 _TOKENIZER = "tokenizer_config.json"
 _IN_PROCESS = frozenset({"local", "transformers", "vllm"})
+_ORACLE = "oracle"
 
 
 def open_counter(config: LLMConfig, cache: Path) -> TokenCounter:
     """Return what counts tokens as the model of ``config`` does, or ``APPROXIMATE`` where its tokenizer is not here.
 
     A model of this process counts by its own tokenizer and chat template, if it was fetched before. A hosted model
-    counts by litellm's tokenizer (its own or a near one), if litellm knows the model.
+    counts by litellm's tokenizer (its own or a near one), if litellm knows the model. An oracle has none.
     """
+    if config.backend == _ORACLE:
+        return APPROXIMATE
     try:
         return _own(config, cache) if config.backend in _IN_PROCESS else _hosted(config)
     except (HarnessError, ImportError):
@@ -44,7 +47,7 @@ def open_counter(config: LLMConfig, cache: Path) -> TokenCounter:
 def listed_price(config: LLMConfig) -> Price:
     """Return what the tokens of ``config``'s model cost: as configured, else by litellm's table, else unknown."""
     stated = configured_price(config)
-    if stated is not None or config.backend in _IN_PROCESS:
+    if stated is not None or config.backend in {*_IN_PROCESS, _ORACLE}:
         return stated or FREE
     try:
         library: Any = import_module("harness.llm.litellm_backend").load_litellm()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from harness.activations.tokens import Decoder
     from harness.config.schema import ExamplesConfig, FeaturesConfig, ModelConfig
+    from harness.decoded import Decoder
     from harness.examples.ahead import Result
 
 __all__ = ["LEAST", "RecordTask", "building_on", "processes_for"]

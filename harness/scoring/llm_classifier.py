@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import ConfigError
 from harness.llm.counting import APPROXIMATE
 from harness.llm.protocol import CompletionRequest, Message, choice_probability
+from harness.llm.task import Task
 from harness.outcome import Outcome, Usage
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from harness.llm.counting import TokenCounter
     from harness.llm.protocol import LLM, Completion
+    from harness.llm.task import TaskKind
 
 __all__ = ["Classified", "ClassifierConfig", "ClassifierPrompt", "Question", "classify", "estimate"]
 
@@ -78,13 +80,27 @@ class ClassifierConfig:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One example put to the judge. ``shown`` is the example as the prompt has it, already made harmless."""
+    """One example put to the judge.
+
+    Attributes:
+        key: The example's.
+        kind: Likewise.
+        decile: Likewise.
+        truth: Whether yes is right.
+        shown: The example as the prompt has it, already made harmless.
+        text: The example as it is, for judges that read no prompts.
+        tokens: Its tokens, where the question is about some of them.
+        marked: Which of those are marked.
+    """
 
     key: str
     kind: str
     decile: int | None
     truth: bool
     shown: str
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    marked: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +111,13 @@ class ClassifierPrompt:
         single: System text for one example per call, few-shots included.
         several: System text for lists.
         cue: What follows the single example, the last thing the judge reads.
+        asks: What is asked, for judges that read no prompts; None where the scorer does not say.
     """
 
     single: str
     several: str
     cue: str = ""
+    asks: TaskKind | None = None
 
     def ask_one(self, explanation: str, question: Question) -> tuple[Message, ...]:
         """Return the messages for one example."""
@@ -136,17 +154,23 @@ async def classify(
     config: ClassifierConfig,
     judge: LLM,
     seed: int,
+    described: str = "",
 ) -> Classified:
     """Return an item for every question.
 
-    ``explanation`` must already be harmless. In ``list`` mode questions are shuffled into batches by ``seed``.
+    ``explanation`` must already be harmless; ``described`` is the same as it was given, for judges that read no
+    prompts. In ``list`` mode questions are shuffled into batches by ``seed``.
     """
     if config.mode == SINGLE:
-        answers = await gather_in_order(_ask_one(one, explanation, prompt, config, judge) for one in questions)
+        answers = await gather_in_order(
+            _ask_one(one, explanation, prompt, config, judge, _task(prompt, described, [one])) for one in questions
+        )
         items = [_single_item(question, answer) for question, answer in zip(questions, answers, strict=True)]
         return Classified(tuple(items), _total(answers))
     batches = _batches(questions, config.examples_per_call, seed)
-    answers = await gather_in_order(_ask_several(batch, explanation, prompt, config, judge) for batch in batches)
+    answers = await gather_in_order(
+        _ask_several(batch, explanation, prompt, config, judge, _task(prompt, described, batch)) for batch in batches
+    )
     found: dict[str, Item] = {}
     for batch, answer in zip(batches, answers, strict=True):
         found |= {question.key: _list_item(question, place, answer) for place, question in enumerate(batch)}
@@ -188,7 +212,12 @@ def _batches(questions: Sequence[Question], size: int, seed: int) -> list[list[Q
 
 
 async def _ask_one(
-    question: Question, explanation: str, prompt: ClassifierPrompt, config: ClassifierConfig, judge: LLM
+    question: Question,
+    explanation: str,
+    prompt: ClassifierPrompt,
+    config: ClassifierConfig,
+    judge: LLM,
+    task: Task | None,
 ) -> _Answer:
     request = CompletionRequest(
         messages=prompt.ask_one(explanation, question),
@@ -196,12 +225,18 @@ async def _ask_one(
         choices=(YES, NO),
         shared_prefix=len(_described(explanation)),
         top_logprobs=config.top_logprobs if judge.capabilities.logprobs else 0,
+        task=task,
     )
     return await _ask(judge, request, _parse_single, _REMIND_SINGLE, config.re_asks)
 
 
 async def _ask_several(
-    batch: Sequence[Question], explanation: str, prompt: ClassifierPrompt, config: ClassifierConfig, judge: LLM
+    batch: Sequence[Question],
+    explanation: str,
+    prompt: ClassifierPrompt,
+    config: ClassifierConfig,
+    judge: LLM,
+    task: Task | None,
 ) -> _Answer:
     n = len(batch)
     # Room for one short sentence beside the list; a judge that writes more is cut off and counted as truncated.
@@ -209,9 +244,23 @@ async def _ask_several(
         messages=prompt.ask_several(explanation, batch),
         max_tokens=6 * n + 40,
         response_schema=_list_schema(n),
+        task=task,
         shared_prefix=len(_described(explanation)),
     )
     return await _ask(judge, request, lambda reply: parse_flags(reply, n), _REMIND_LIST.format(n=n), config.re_asks)
+
+
+def _task(prompt: ClassifierPrompt, explanation: str, questions: Sequence[Question]) -> Task | None:
+    if prompt.asks is None:
+        return None
+    return Task(
+        prompt.asks,
+        explanation,
+        texts=tuple(question.text for question in questions),
+        tokens=tuple(question.tokens for question in questions if question.tokens),
+        marked=tuple(question.marked for question in questions if question.marked),
+        reply=lambda flags: str([int(flag) for flag in flags]),
+    )
 
 
 def _list_schema(n: int) -> dict[str, Any]:

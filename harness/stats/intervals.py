@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Estimate", "mean_interval", "paired_interval", "wilson_interval"]
+__all__ = ["Estimate", "check_level", "mean_interval", "paired_interval", "wilson_interval"]
 
 Key = TypeVar("Key")
 
@@ -70,7 +70,7 @@ def mean_interval(values: Sequence[float], low: float, high: float, *, level: fl
     Raises:
         ValueError: If a value is not a finite number or lies outside the range, or level or range make no sense.
     """
-    _check_level(level)
+    check_level(level)
     if math.isnan(low) or math.isnan(high) or not low < high:
         message = f"[{low}, {high}] is not a range"
         raise ValueError(message)
@@ -129,7 +129,7 @@ def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Estimate:
     Raises:
         ValueError: If there are more successes than items, or fewer than none.
     """
-    _check_level(level)
+    check_level(level)
     if not 0 <= successes <= n:
         message = f"{successes} successes among {n} items"
         raise ValueError(message)
@@ -177,7 +177,12 @@ def _within(value: float, low: float, high: float) -> float:
     return _clip(float(value), low, high)
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Check that ``level`` is a confidence level.
+
+    Raises:
+        ValueError: If it is not between 0 and 1.
+    """
     if not 0 < level < 1:
         message = f"{level} is not a confidence level"
         raise ValueError(message)

@@ -45,4 +45,18 @@ SUBJECTS: tuple[SubjectSpec, ...] = (
         config="harness.subjects.configs:DirectionsConfig",
         source_identity="harness.subjects.identity:directions_identity",
     ),
+    SubjectSpec(
+        name="planted",
+        summary="Features defined by rules on text, whose true explanations are known.",
+        factory="harness.subjects.planted.source:build",
+        config="harness.subjects.configs:PlantedConfig",
+        source_identity="harness.subjects.planted.identity:planted_identity",
+    ),
+    SubjectSpec(
+        name="planted_output",
+        summary="Directions of the residual stream that promote known tokens.",
+        factory="harness.subjects.planted.promoters:build",
+        config="harness.subjects.configs:PlantedOutputConfig",
+        source_identity="harness.subjects.planted.identity:promoters_identity",
+    ),
 )

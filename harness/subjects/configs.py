@@ -9,7 +9,15 @@ from omegaconf import MISSING
 from harness.config.schema import ModelConfig
 from harness.identity import LATER
 
-__all__ = ["AttentionHeadsConfig", "DirectionsConfig", "MlpNeuronsConfig", "SaeConfig", "TranscoderConfig"]
+__all__ = [
+    "AttentionHeadsConfig",
+    "DirectionsConfig",
+    "MlpNeuronsConfig",
+    "PlantedConfig",
+    "PlantedOutputConfig",
+    "SaeConfig",
+    "TranscoderConfig",
+]
 
 
 @dataclass
@@ -123,3 +131,29 @@ class DirectionsConfig:
     top_k: int | None = None
     threshold: float | None = MISSING
     polarity: str = "positive"
+
+
+@dataclass
+class PlantedConfig:
+    """Planted features that read text.
+
+    Attributes:
+        model: The model whose tokenizer cuts the text; its weights are not asked.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+@dataclass
+class PlantedOutputConfig:
+    """Planted output features: directions of the residual stream that promote known tokens.
+
+    Attributes:
+        model: The subject model.
+        layer: Index of the block after which they are read and written, from 0.
+        density: Share of the tokens on which each fires, as measured on a few texts of the demo corpus.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    layer: int = MISSING
+    density: float = 0.005

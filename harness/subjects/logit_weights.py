@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import FeatureSource
 
-__all__ = ["through_norm", "top_logit_tokens"]
+__all__ = ["final_norm", "through_norm", "top_logit_tokens"]
 
 
 @torch.inference_mode()
@@ -37,7 +37,7 @@ def top_logit_tokens(
     unembedding: torch.Tensor = hf.get_output_embeddings().weight
     # Some vocabularies are padded beyond the tokenizer's.
     n_tokens = min(int(unembedding.shape[0]), len(model.tokenizer))
-    folded = through_norm(_final_norm(hf), directions.to(model.device))
+    folded = through_norm(final_norm(hf), directions.to(model.device))
     logits = folded @ unembedding[:n_tokens].float().T
     top = logits.topk(min(k, n_tokens), dim=-1).indices.tolist()
     return [tuple(str(model.tokenizer.decode([token])) for token in row) for row in top]
@@ -66,7 +66,7 @@ def through_norm(norm: torch.nn.Module, directions: torch.Tensor) -> torch.Tenso
     return folded
 
 
-def _final_norm(model: torch.nn.Module) -> torch.nn.Module:
+def final_norm(model: torch.nn.Module) -> torch.nn.Module:
     """Return the norm beside the list of blocks, whatever it is called."""
     parent, _, _ = block_paths(model)[0].rpartition(".")[0].rpartition(".")
     width = int(text_config(model).hidden_size)

@@ -19,6 +19,7 @@ from harness.progress import SILENT
 from harness.subjects.architecture import text_config
 from harness.subjects.hooks import read_hidden_states
 from harness.subjects.identity import model_identity_of
+from harness.subjects.protocol import TokenHookpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,8 @@ class SubjectModel:
     ) -> dict[Hookpoint, torch.Tensor]:
         """Return the hidden states [B, T, d] at each hookpoint, in the model's own type.
 
-        One forward pass, which ends at the last module needed; the language-model head is not run.
+        One forward pass, which ends at the last module needed; the language-model head is not run. Places whose states
+        are computed from the tokens alone take no pass.
 
         Args:
             input_ids: Token ids [B, T], padded on the right where rows differ in length.
@@ -77,9 +79,15 @@ class SubjectModel:
         Raises:
             SubjectError: If the model has no such module.
         """
+        of_tokens: dict[Hookpoint, torch.Tensor] = {
+            place: place.states(self.tokenizer, input_ids, attention_mask)
+            for place in hookpoints
+            if isinstance(place, TokenHookpoint)
+        }
+        of_model = [place for place in hookpoints if place not in of_tokens]
         mask = None if attention_mask is None else attention_mask.to(self.device)
         inputs = {"input_ids": input_ids.to(self.device), "attention_mask": mask, "use_cache": False}
-        return read_hidden_states(self.model, hookpoints, **inputs)
+        return {**of_tokens, **read_hidden_states(self.model, of_model, **inputs)}
 
 
 def load_model(config: ModelConfig, cache: Path, progress: Progress = SILENT) -> SubjectModel:

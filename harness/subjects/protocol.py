@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import torch
+    from transformers import PreTrainedTokenizerBase
 
-__all__ = ["FeatureSource", "Hookpoint", "InterventionMode", "SparseActivations"]
+__all__ = ["FeatureSource", "Hookpoint", "InterventionMode", "SparseActivations", "TokenHookpoint"]
 
 Side = Literal["input", "output"]
 Transform = Literal["normalized", "centred"]
@@ -69,6 +70,27 @@ class Hookpoint:
         if transform == "normalized" and side == "input":
             return replace(found, transform="normalized")
         raise ConfigError(message, hint="after the bar write 'centred' or, on the input of a norm, 'normalized'")
+
+
+class TokenHookpoint(Hookpoint):
+    """A place that is no module: its states are computed from the tokens alone, and no model runs for them.
+
+    Planted features are read at one. All else (collecting, storing, facts, records) need not know.
+    """
+
+    __slots__ = ()
+
+    def states(
+        self, tokenizer: PreTrainedTokenizerBase, input_ids: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the states [B, T, d] of contexts, float32 on the device of ``input_ids``; padding has zeros.
+
+        Args:
+            tokenizer: The subject model's.
+            input_ids: Token ids [B, T], padded on the right where rows differ in length.
+            attention_mask: 1 for tokens and 0 for padding [B, T], or None if there is no padding.
+        """
+        raise NotImplementedError
 
 
 class InterventionMode(StrEnum):

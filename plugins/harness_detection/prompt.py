@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.api import ClassifierPrompt, for_prompt
+from harness.api import ClassifierPrompt, TaskKind, for_prompt
 
 __all__ = ["PROMPT", "shown_alone", "shown_in_list"]
 
@@ -37,7 +37,7 @@ Description: names of fruit
 4. cherry pie with cream, and plum jam
 [1, 0, 0, 1]"""
 
-PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:")
+PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:", asks=TaskKind.CONTAINS)
 
 
 def shown_alone(text: str) -> str:

@@ -50,7 +50,9 @@ class DetectionScorer:
         examples = (*record.examples.activating, *record.examples.non_activating)
         questions = [self._question(example) for example in examples]
         described = for_prompt(explanation.text)
-        classified = await classify(questions, described, PROMPT, self.config, judge, resources.seed)
+        classified = await classify(
+            questions, described, PROMPT, self.config, judge, resources.seed, described=explanation.text
+        )
         return judged_score(classified, self.config, judge)
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
@@ -66,6 +68,7 @@ class DetectionScorer:
             decile=example.decile,
             truth=example.activating,
             shown=shown_alone(example.text) if self.config.mode == "single" else shown_in_list(example.text),
+            text=example.text,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api import ClassifierPrompt, for_prompt
+from harness.api import ClassifierPrompt, TaskKind, for_prompt
 
 if TYPE_CHECKING:
     from harness_fuzzing.marking import Marked
@@ -49,7 +49,7 @@ Description: names of fruit
 4. <<cherry>> pie with cream, and <<plum>> jam
 [1, 0, 0, 1]"""
 
-PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:")
+PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:", asks=TaskKind.MARKED_RIGHT)
 
 
 def marked_text(marked: Marked) -> str:

@@ -54,7 +54,9 @@ class FuzzingScorer:
         markings = draw_markings(record.examples.activating, self.config.threshold, resources.seed)
         questions = [self._question(marked) for marked in markings.marked]
         described = for_prompt(explanation.text)
-        classified = await classify(questions, described, PROMPT, self.config, judge, resources.seed)
+        classified = await classify(
+            questions, described, PROMPT, self.config, judge, resources.seed, described=explanation.text
+        )
         left_out: dict[str, float | None] = {"no_wrong_marking": float(markings.left_out)}
         score = judged_score(classified, self.config, judge, {"left_out": left_out})
         return score if questions else replace(score, reasons=dict.fromkeys(score.metrics, NOTHING_TO_ASK))
@@ -67,12 +69,17 @@ class FuzzingScorer:
 
     def _question(self, marked: Marked) -> Question:
         example = marked.example
+        tokens = example.tokens[marked.start : marked.stop]
+        marks = set(marked.marks)
         return Question(
             key=example.key,
             kind="marked_right" if marked.right else "marked_wrong",
             decile=example.decile,
             truth=marked.right,
             shown=shown_alone(marked) if self.config.mode == "single" else shown_in_list(marked),
+            text="".join(tokens),
+            tokens=tokens,
+            marked=tuple(place in marks for place in range(marked.start, marked.stop)),
         )
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-__all__ = ["HuggingFaceCorpusConfig", "JsonlCorpusConfig", "TextCorpusConfig"]
+from harness.errors import ConfigError
+
+__all__ = ["HuggingFaceCorpusConfig", "JsonlCorpusConfig", "PlantedCorpusConfig", "TextCorpusConfig"]
 
 
 @dataclass
@@ -70,3 +72,22 @@ class HuggingFaceCorpusConfig:
     split: str = "train"
     revision: str | None = None
     text_field: str = "text"
+
+
+@dataclass
+class PlantedCorpusConfig:
+    """The demo corpus with planted texts.
+
+    Attributes:
+        every: Documents of the demo corpus before each planted text.
+
+    Raises:
+        ConfigError: If that is less than one.
+    """
+
+    every: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse a corpus of planted texts only, which would have no end."""
+        if self.every < 1:
+            raise ConfigError(f"is {self.every}", where="every", hint="at least 1")

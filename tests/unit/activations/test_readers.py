@@ -27,7 +27,7 @@ def test_specs_resolve_without_heavy_imports() -> None:
         "assert not {'torch', 'transformers', 'numpy', 'datasets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-    assert [spec.name for spec in CORPORA] == ["text", "jsonl", "huggingface"]
+    assert [spec.name for spec in CORPORA] == ["text", "jsonl", "huggingface", "planted"]
     assert all(callable(spec.resolve_factory()) and callable(spec.resolve_identity()) for spec in CORPORA)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.activations.tokens import TokenStore, _decoding, token_texts
+from harness.activations.tokens import TokenStore
+from harness.decoded import decoding, token_texts
 from harness.errors import MaterialError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_decoder_that_strips_leading_spaces_still_joins() -> None:
 def test_store_single_token_text_is_cached(open_listed: Callable[..., TokenStore]) -> None:
     store = open_listed(["the cat"])
     first = int(store.tokens[0])
-    assert store.token_texts([first]) == store.token_texts([first]) == (store._singles[first],)
+    assert store.token_texts([first]) == store.token_texts([first]) == (store._texts._singles[first],)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
@@ -63,7 +64,7 @@ def test_store_gives_the_texts_of_the_decoded_whole(
     wide = copy.deepcopy(tokenizer)
     wide.add_tokens(["<caf\u00e9 \U0001f917>", " two words"])
     store = TokenStore(open_listed(["a b c"]).folder, wide)
-    assert store._joins
+    assert store._texts.joins
     ids = [token for token in ids if token < len(wide)] + [len(wide) - 1, len(wide) - 2, ids[0]]
     assert store.token_texts(ids) == token_texts(wide, ids)
 
@@ -100,7 +101,7 @@ def test_foreign_store_says_what_differs(open_listed: Callable[..., TokenStore],
 
 def test_only_the_librarys_own_decoding_is_cut_short(tokenizer: Any) -> None:
     backend = tokenizer.backend_tokenizer
-    short: Any = _decoding(tokenizer)
+    short: Any = decoding(tokenizer)
     assert short.func.__self__ is backend
     ids = tokenizer("the cat , isn't <|endoftext|>", add_special_tokens=False)["input_ids"]
     assert short(ids) == tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -114,4 +115,4 @@ def test_only_the_librarys_own_decoding_is_cut_short(tokenizer: Any) -> None:
         def _decode(self, token_ids: list[int], **_: Any) -> str:
             return str(backend.decode(token_ids)).upper()
 
-    assert _decoding(Shouting())([ids[0]]).isupper()
+    assert decoding(Shouting())([ids[0]]).isupper()

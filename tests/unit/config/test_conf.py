@@ -96,7 +96,7 @@ def test_subjects_list_every_parameter_so_that_each_can_be_set(name: str, catalo
     assert set(content) == {"plugin", *(found.name for found in dataclasses.fields(config))}
 
 
-@pytest.mark.parametrize("name", ["demo", "text", "jsonl", "huggingface"])
+@pytest.mark.parametrize("name", ["demo", "text", "jsonl", "huggingface", "planted"])
 def test_corpora_list_every_parameter_so_that_each_can_be_set(name: str, catalogue: Catalogue) -> None:
     content = yaml.safe_load((conf_dir() / "corpus" / f"{name}.yaml").read_text())
     config = catalogue.get("corpus", content["plugin"]).spec.resolve_config()

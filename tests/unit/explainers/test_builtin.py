@@ -22,8 +22,9 @@ CONTROL_SPECS = {spec.name: spec for spec in CONTROLS}
 
 
 def test_the_names_are_those_of_the_house() -> None:
-    assert [spec.name for spec in EXPLAINERS] == ["default", "imported", "top_tokens"]
-    assert [spec.name for spec in CONTROLS] == ["shuffled", "top_tokens", "empty"]
+    assert [spec.name for spec in EXPLAINERS] == ["default", "imported", "planted", "top_tokens"]
+    planted = [f"planted_{name}" for name in ("broad", "narrow", "related", "wrong_token", "other")]
+    assert [spec.name for spec in CONTROLS] == ["shuffled", "top_tokens", "empty", *planted]
 
 
 @pytest.mark.parametrize("spec", [*EXPLAINERS, *CONTROLS], ids=lambda spec: f"{type(spec).__name__}-{spec.name}")

@@ -29,10 +29,13 @@ def reasons(catalogue: Catalogue, distribution: str) -> list[str]:
 def test_the_built_in_plugin_provides_every_kind_but_scorers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_PLUGINS", "")
     catalogue = load_catalogue()
-    assert catalogue.names("subjects") == ["attention_heads", "directions", "mlp_neurons", "sae", "transcoder"]
-    assert catalogue.names("corpus") == ["huggingface", "jsonl", "text"]
-    assert catalogue.names("explainers") == ["default", "imported", "top_tokens"]
-    assert catalogue.names("controls") == ["empty", "shuffled", "top_tokens"]
+    assert catalogue.names("subjects") == [
+        "attention_heads", "directions", "mlp_neurons", "planted", "planted_output", "sae", "transcoder",
+    ]  # fmt: skip
+    assert catalogue.names("corpus") == ["huggingface", "jsonl", "planted", "text"]
+    assert catalogue.names("explainers") == ["default", "imported", "planted", "top_tokens"]
+    planted = ["broad", "narrow", "other", "related", "wrong_token"]
+    assert catalogue.names("controls") == ["empty", *(f"planted_{name}" for name in planted), "shuffled", "top_tokens"]
     assert catalogue.names("scorers") == []
     assert catalogue.broken == []
 

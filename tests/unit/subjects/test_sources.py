@@ -93,7 +93,7 @@ def test_the_identity_is_known_before_and_holds_what_matters(subject: SubjectMod
 
 
 def test_the_builtin_kinds_resolve_and_their_configs_hold_a_model() -> None:
-    names = ["sae", "transcoder", "mlp_neurons", "attention_heads", "directions"]
+    names = ["sae", "transcoder", "mlp_neurons", "attention_heads", "directions", "planted", "planted_output"]
     assert [spec.name for spec in SUBJECTS] == names
     for spec in SUBJECTS:
         assert callable(spec.resolve_factory())
@@ -105,6 +105,7 @@ def test_the_builtin_kinds_resolve_and_their_configs_hold_a_model() -> None:
 def test_listing_and_identities_import_nothing_heavy() -> None:
     code = (
         "import sys, harness.subjects.builtin, harness.subjects.configs, harness.subjects.identity, harness.embedding;"
+        "import harness.subjects.planted.identity;"
         "print([name for name in ('torch', 'transformers', 'numpy', 'huggingface_hub') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,1 @@
+"""Planted features as feature sources: rules that read text, and directions that promote known tokens."""

@@ -1,0 +1,84 @@
+"""The benchmark of scorers, as a user runs it: planted features, an oracle that errs, every distortion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.leaderboard import service
+from harness.materials import cache_root
+from harness.planted.catalogue import FEATURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+SCORERS = ("detection", "fuzzing", "embedding")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    command = [sys.executable, "-m", "harness.cli.main", "run", "experiment=scorer_benchmark", "judge=oracle"]
+    places = [f"paths.results={folder}", f"paths.cache={cache_root(None)}", "judge.engine.error_rate=0.1"]
+    subprocess.run([*command, *places], check=True, cwd=folder, stdin=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reports(results: Path) -> dict[str, dict[str, Any]]:
+    return {report["scorer"]: report for report in json.loads(service.scorers([], results, "json"))}
+
+
+def lines(results: Path, name: str) -> list[dict[str, Any]]:
+    (folder,) = (results / "runs").iterdir()
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_every_planted_feature_has_examples_enough(results: Path) -> None:
+    features = lines(results, "features.jsonl")
+    unusable = {FEATURES[line["feature"]].name: line["detail"] for line in features if line["status"] != "used"}
+    assert unusable == {}
+    assert len(features) == len(FEATURES)
+
+
+def test_everything_is_explained_and_scored(results: Path) -> None:
+    assert {line["outcome"] for line in lines(results, "explanations.jsonl")} == {"ok"}
+    scores = lines(results, "scores.jsonl")
+    assert {line["status"] for line in scores} == {"scored"}
+    assert len(scores) == len(FEATURES) * len(SCORERS) * 8
+
+
+def test_every_scorer_tells_true_explanations_from_other_ones(reports: dict[str, dict[str, Any]]) -> None:
+    assert set(reports) == set(SCORERS)
+    for name, report in reports.items():
+        assert report["auroc"]["other"]["low"] > 0.5, name
+        assert report["auroc"]["empty"]["low"] > 0.5, name
+
+
+@pytest.mark.parametrize("scorer", ["detection", "fuzzing"])
+def test_judged_scorers_are_at_chance_where_nothing_is_said(reports: dict[str, dict[str, Any]], scorer: str) -> None:
+    empty = reports[scorer]["scores"]["empty"]
+    assert empty["low"] <= 0.5 <= empty["high"]
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_scorers_are_at_chance_on_shuffled_explanations(reports: dict[str, dict[str, Any]], scorer: str) -> None:
+    shuffled = reports[scorer]["scores"]["shuffled"]
+    assert shuffled["low"] <= 0.5 <= shuffled["high"]
+
+
+def test_only_a_scorer_that_asks_about_tokens_tells_a_wrong_token(reports: dict[str, dict[str, Any]]) -> None:
+    assert reports["fuzzing"]["auroc"]["wrong_token"]["low"] > 0.9
+    assert reports["detection"]["auroc"]["wrong_token"]["mean"] < 0.9
+
+
+def test_an_oracle_costs_nothing(reports: dict[str, dict[str, Any]]) -> None:
+    assert {report["cost"]["usd"] for report in reports.values()} == {0.0}
+    assert reports["detection"]["cost"]["calls"] > 20
+    assert reports["embedding"]["cost"]["calls"] == 0
