@@ -38,6 +38,7 @@ def sources(folder: str, into: str, pattern: str = "*") -> set[str]:
         ("plugins/harness_detection", "harness_detection/"),
         ("plugins/harness_embedding", "harness_embedding/"),
         ("plugins/harness_fuzzing", "harness_fuzzing/"),
+        ("plugins/harness_intervention", "harness_intervention/"),
     ],
 )
 def test_everything_of_a_folder_is_where_it_belongs(names: set[str], folder: str, into: str) -> None:
@@ -65,7 +66,13 @@ def test_nothing_else_is_there(names: set[str]) -> None:
     roots = {name.split("/")[0] for name in names}
     info = {root for root in roots if root.endswith(".dist-info")}
     assert len(info) == 1
-    assert roots - info == {"harness", "harness_detection", "harness_embedding", "harness_fuzzing"}
+    assert roots - info == {
+        "harness",
+        "harness_detection",
+        "harness_embedding",
+        "harness_fuzzing",
+        "harness_intervention",
+    }
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 
 
