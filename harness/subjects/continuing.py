@@ -2,14 +2,13 @@
 
 All but a prompt's last token is read once, by the model as it is, and kept as keys and values; every way of going on
 starts from there. So an intervention touches nothing before the last token, and trying many strengths on the same
-prompts costs one token each. Prompts that are read together have the same length: nothing is padded before them.
+prompts costs one token each. Prompts of different lengths are read together, padded on the left.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ from harness.subjects.interventions import intervene_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from harness.subjects.interventions import Intervention
     from harness.subjects.model import SubjectModel
@@ -36,17 +34,19 @@ __all__ = ["Read", "continued", "divergences", "logprobs_of", "next_logprobs", "
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """Prompts of one length, read up to their last token.
+    """Prompts that were read together up to their last tokens.
 
     Attributes:
         rows: Their places among all prompts.
         last: Their last tokens, [n, 1].
+        mask: 1 for tokens and 0 for padding before them, the last tokens included, [n, T].
         cache: Keys and values of what stands before. It is copied before anything is read after it.
         clean: Log-probabilities of the next token by the model as it is, float32 [n, n_tokens].
     """
 
     rows: tuple[int, ...]
     last: torch.Tensor
+    mask: torch.Tensor
     cache: Any
     clean: torch.Tensor
 
@@ -57,7 +57,6 @@ def reading_limit(model: SubjectModel) -> int | None:
     return limit if isinstance(limit, int) else None
 
 
-@torch.inference_mode()
 def read_prompts(
     model: SubjectModel, prompts: Sequence[tuple[int, ...]], bos: int | None, batch_tokens: int
 ) -> list[Read]:
@@ -67,17 +66,15 @@ def read_prompts(
         SubjectError: If a prompt is empty or longer than the model reads.
     """
     begin = () if bos is None else (bos,)
-    by_length: dict[int, list[int]] = {}
-    for place, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(place)
-    _check_lengths(model, by_length, len(begin))
+    _check_lengths(model, [len(prompt) for prompt in prompts], len(begin))
+    # By length, so that a batch has little padding.
+    order = sorted(range(len(prompts)), key=lambda place: (len(prompts[place]), place))
     found = []
-    for length, places in sorted(by_length.items()):
-        at_once = max(1, batch_tokens // (length + len(begin)))
-        for start in range(0, len(places), at_once):
-            rows = tuple(places[start : start + at_once])
-            ids = torch.tensor([[*begin, *prompts[row]] for row in rows], device=model.device)
-            found.append(_read(model, rows, ids))
+    while order:
+        longest = len(prompts[order[-1]]) + len(begin)
+        at_once = max(1, batch_tokens // longest)
+        rows, order = tuple(order[-at_once:]), order[:-at_once]
+        found.append(_read(model, rows, [[*begin, *prompts[row]] for row in rows]))
     return found
 
 
@@ -89,7 +86,7 @@ def next_logprobs(
     Raises:
         FeatureSourceError: If the source cannot be steered.
     """
-    return _in_order(reads, [_after_last(model, source, read, intervention)[0] for read in reads])
+    return _in_order(reads, [_after_last(model, source, read, intervention) for read in reads])
 
 
 def divergences(
@@ -104,7 +101,7 @@ def divergences(
     """
     found: dict[int, float] = {}
     for read in reads:
-        changed = _after_last(model, source, read, intervention)[0].double()
+        changed = _after_last(model, source, read, intervention).double()
         clean = read.clean.double()
         values = (clean.exp() * (clean - changed)).sum(dim=-1).tolist()
         found |= {
@@ -138,9 +135,10 @@ def continued(
         chooser = _Chooser([seeds[row] for row in read.rows], temperature)
         written: list[list[int]] = [[] for _ in read.rows]
         open_rows = set(range(len(read.rows)))
-        logprobs, cache = (None, None) if max_new_tokens < 1 else _after_last(model, source, read, intervention)
-        while logprobs is not None and open_rows:
-            tokens = chooser.choose(logprobs)
+        cache = copy.deepcopy(read.cache)
+        ids, mask = read.last, read.mask
+        while open_rows and max_new_tokens > 0:
+            tokens = chooser.choose(_step(model, source, ids, cache, mask, intervention)[:, -1])
             for place in sorted(open_rows):
                 if tokens[place] in ends:
                     open_rows.discard(place)
@@ -148,16 +146,14 @@ def continued(
                 written[place].append(tokens[place])
                 if len(written[place]) == max_new_tokens:
                     open_rows.discard(place)
-            if not open_rows:
-                break
             ids = torch.tensor(tokens, device=model.device)[:, None]
-            logprobs = _step(model, source, ids, cache, intervention)[:, -1]
+            mask = _longer(mask, 1)
         found |= {row: tuple(tokens) for row, tokens in zip(read.rows, written, strict=True)}
     return [found[row] for row in range(len(found))]
 
 
 def logprobs_of(
-    model: SubjectModel, source: FeatureSource, reads: Sequence[Read], continuations: Sequence[tuple[int, ...]]
+    model: SubjectModel, reads: Sequence[Read], continuations: Sequence[tuple[int, ...]]
 ) -> list[tuple[float, ...]]:
     """Return the log-probability of every token of each prompt's continuation, by the model as it is."""
     found: dict[int, tuple[float, ...]] = {}
@@ -170,7 +166,8 @@ def logprobs_of(
         for place, tokens in enumerate(own):
             if len(tokens) > 1:
                 fed[place, 1 : len(tokens)] = torch.tensor(tokens[:-1], device=model.device)
-        logprobs = _step(model, source, fed, copy.deepcopy(read.cache), None) if longest else None
+        mask = _longer(read.mask, fed.shape[1] - 1)
+        logprobs = _forward(model, fed, copy.deepcopy(read.cache), mask) if longest else None
         for place, (row, tokens) in enumerate(zip(read.rows, own, strict=True)):
             picked = [] if logprobs is None else [float(logprobs[place, at, token]) for at, token in enumerate(tokens)]
             found[row] = tuple(picked)
@@ -206,52 +203,75 @@ class _Chooser:
         return found
 
 
-def _read(model: SubjectModel, rows: tuple[int, ...], ids: torch.Tensor) -> Read:
+def _read(model: SubjectModel, rows: tuple[int, ...], prompts: Sequence[Sequence[int]]) -> Read:
+    longest = max(map(len, prompts))
+    ids = torch.zeros((len(prompts), longest), dtype=torch.long, device=model.device)
+    mask = torch.zeros_like(ids)
+    for place, prompt in enumerate(prompts):
+        ids[place, longest - len(prompt) :] = torch.tensor(list(prompt), device=model.device)
+        mask[place, longest - len(prompt) :] = 1
     hf: Any = model.model
-    before, last = ids[:, :-1], ids[:, -1:]
     cache: Any = DynamicCache(config=text_config(hf))
-    if before.shape[1]:
-        # The base model alone: nobody asks for the logits of what stands before.
-        hf.base_model(input_ids=before, use_cache=True, **{_cache_argument(hf.base_model): cache})
-    clean = _forward(model, last, copy.deepcopy(cache))[:, -1]
+    if longest > 1:
+        with torch.inference_mode():
+            # The base model alone: nobody asks for the logits of what stands before.
+            hf.base_model(**_inputs(hf.base_model, ids[:, :-1], cache, mask[:, :-1]))
+    clean = _forward(model, ids[:, -1:], copy.deepcopy(cache), mask)[:, -1]
     if not bool(clean.isfinite().all()):
         raise SubjectError("the subject model's outputs are not finite", hint="load it in float32 or bfloat16")
-    return Read(rows, last, cache, clean)
+    return Read(rows, ids[:, -1:], mask, cache, clean)
 
 
 def _after_last(
     model: SubjectModel, source: FeatureSource, read: Read, intervention: Intervention | None
-) -> tuple[torch.Tensor, Any]:
-    """Return the log-probabilities [n, n_tokens] after the last tokens, and the cache with these read."""
-    cache = copy.deepcopy(read.cache)
-    return _step(model, source, read.last, cache, intervention)[:, -1], cache
+) -> torch.Tensor:
+    """Return the log-probabilities [n, n_tokens] after the last tokens."""
+    if intervention is None:
+        return read.clean
+    return _step(model, source, read.last, copy.deepcopy(read.cache), read.mask, intervention)[:, -1]
 
 
 def _step(
-    model: SubjectModel, source: FeatureSource, ids: torch.Tensor, cache: Any, intervention: Intervention | None
+    model: SubjectModel,
+    source: FeatureSource,
+    ids: torch.Tensor,
+    cache: Any,
+    mask: torch.Tensor,
+    intervention: Intervention | None,
 ) -> torch.Tensor:
-    """Return the log-probabilities [n, T, n_tokens] after each of ``ids`` [n, T]; ``cache`` grows by them."""
-    with _changed(model, source, intervention):
-        return _forward(model, ids, cache)
+    """Return what ``_forward`` does, with the features changed."""
+    if intervention is None:
+        return _forward(model, ids, cache, mask)
+    with intervene_rows(source, model.model, [intervention]):
+        return _forward(model, ids, cache, mask)
 
 
 @torch.inference_mode()
-def _forward(model: SubjectModel, ids: torch.Tensor, cache: Any) -> torch.Tensor:
+def _forward(model: SubjectModel, ids: torch.Tensor, cache: Any, mask: torch.Tensor) -> torch.Tensor:
+    """Return the log-probabilities [n, T, n_tokens] after each of ``ids`` [n, T]; ``cache`` grows by them.
+
+    ``mask`` is of all that was read, ``ids`` included.
+    """
     hf: Any = model.model
-    logits: torch.Tensor = hf(input_ids=ids, use_cache=True, **{_cache_argument(hf): cache}).logits
+    logits: torch.Tensor = hf(**_inputs(hf, ids, cache, mask)).logits
     # Some vocabularies are padded beyond the tokenizer's.
     return logits[..., : len(model.tokenizer)].float().log_softmax(dim=-1)
 
 
-def _cache_argument(module: Any) -> str:
+def _inputs(module: Any, ids: torch.Tensor, cache: Any, mask: torch.Tensor) -> dict[str, Any]:
+    known = signature(module.forward).parameters
     # transformers renamed it in 5.24.
-    return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
+    inputs = {"input_ids": ids, "use_cache": True, "cache" if "cache" in known else "past_key_values": cache}
+    if not bool(mask.all()):
+        inputs["attention_mask"] = mask
+        # Counted without the padding; models that know no positions have none to be told.
+        if "position_ids" in known:
+            inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    return inputs
 
 
-def _changed(
-    model: SubjectModel, source: FeatureSource, intervention: Intervention | None
-) -> AbstractContextManager[None]:
-    return nullcontext() if intervention is None else intervene_rows(source, model.model, [intervention])
+def _longer(mask: torch.Tensor, more: int) -> torch.Tensor:
+    return torch.cat([mask, mask.new_ones((len(mask), more))], dim=1)
 
 
 def _in_order(reads: Sequence[Read], parts: Sequence[torch.Tensor]) -> np.ndarray:
@@ -269,7 +289,7 @@ def _ends(model: SubjectModel) -> frozenset[int]:
     return frozenset(token for token in (*several, model.tokenizer.eos_token_id) if isinstance(token, int))
 
 
-def _check_lengths(model: SubjectModel, lengths: dict[int, list[int]], extra: int) -> None:
+def _check_lengths(model: SubjectModel, lengths: Sequence[int], extra: int) -> None:
     if 0 in lengths:
         raise SubjectError("a prompt without tokens cannot be gone on from")
     limit = reading_limit(model)

@@ -198,7 +198,7 @@ class ModelAccess:
 
         def compute() -> tuple[tuple[float, ...], ...]:
             self._check_room(asked, max(map(len, written), default=0))
-            return tuple(logprobs_of(self._model, self._source, self._read(asked), written))
+            return tuple(logprobs_of(self._model, self._read(asked), written))
 
         return await self._remembered(("logprobs", asked, written), compute)
 

@@ -130,7 +130,7 @@ async def test_company_in_a_batch_changes_nothing(
             (row,) = await single.continued((prompt,), intervention, seeds=(SEEDS[place],), **settings)
             assert row == rows[place]
             np.testing.assert_allclose(
-                (await single.next_token_logprobs((prompt,), intervention))[0], logprobs[place], atol=1e-5
+                (await single.next_token_logprobs((prompt,), intervention))[0], logprobs[place], atol=1e-4
             )
 
 
