@@ -101,8 +101,8 @@ async def test_values_are_those_that_were_collected(
     ids = tokens.tokens[start : start + 256].tolist()
     text = "".join(tokens.token_texts(ids))
     counts = store.counts()
-    common = np.argsort(-counts, kind="stable")[:40:8].tolist()
-    for feature in common:
+    compared = 0
+    for feature in np.argsort(-counts, kind="stable")[:24:2].tolist():
         (found,) = await access.activations([text], feature)
         assert list(found.token_ids) == ids
         assert "".join(found.tokens) == text
@@ -110,10 +110,14 @@ async def test_values_are_those_that_were_collected(
         kept = store.feature(feature)
         here = (kept.positions >= start) & (kept.positions < start + 256)
         stored[kept.positions[here] - start] = kept.values[here]
+        if np.count_nonzero(stored) < 5:
+            continue
+        compared += 1
         values = np.array(found.values)
         # Read in another batch: bfloat16 sums depend on that by some percent (see the tests of collection).
         assert np.mean((values > 0) != (stored > 0)) < 0.03
         assert np.linalg.norm(values - stored) < 0.15 * np.linalg.norm(stored)
+    assert compared >= 3
 
 
 async def test_a_strength_has_its_divergence_and_the_text_changes(access: ModelAccess, record: FeatureRecord) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -427,22 +426,13 @@ def test_values_that_make_no_sense_are_refused(config: Any, changes: dict[str, A
     assert caught.value.where == next(iter(changes))
 
 
-@pytest.mark.parametrize(("option", "text"), list(itertools.product(OPTIONS, HOSTILE)))
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("option", OPTIONS)
 async def test_hostile_explanations_are_scored_in_one_line(option: str, text: str) -> None:
     judge = Reader()
-    found = (
-        await score(option, judge, make_explanation(text), other_kl_targets=[])
-        if option != "output_tokens"
-        else (await score(option, judge, make_explanation(text)))
-    )
-    assert (
-        found.metrics[
-            SPECS[params(option)[0].name]
-            .resolve_factory()(params(option)[0].resolve_config()(**params(option)[1]))
-            .primary_metric
-        ]
-        is not None
-    )
+    spec, content = params(option)
+    found = await score(option, judge, make_explanation(text))
+    assert found.metrics[spec.resolve_config()(**content).primary_metric] is not None
     shown = [request.prompt for request in judge.asked]
     shown += [message.content for request in judge.requests for message in request.messages[1:]]
     for prompt in shown:
