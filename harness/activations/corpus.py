@@ -16,9 +16,10 @@ from harness.activations.tokens import FORMAT, KIND, TokenStore
 from harness.errors import ConfigError, CorpusError
 from harness.identity import fingerprint, plain
 from harness.progress import SILENT
+from harness.subjects.tokenizing import encode_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerBase
@@ -178,7 +179,7 @@ def _fill(
 ) -> None:
     stream = iter(documents)
     while not sink.full() and (batch := list(islice(stream, _BATCH_DOCUMENTS))):
-        for document, ids in zip(batch, _encode(tokenizer, [d.text for d in batch]), strict=True):
+        for document, ids in zip(batch, encode_texts(tokenizer, [d.text for d in batch]), strict=True):
             if sink.full():
                 return
             if bos is not None and np.any(ids == bos):
@@ -188,25 +189,6 @@ def _fill(
             if ids.size and int(ids.max()) > np.iinfo(sink.dtype).max:
                 raise CorpusError(f"the tokenizer gives id {int(ids.max())}, beyond its stated vocabulary")
             bar.advance(sink.add(ids, document.origin))
-
-
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator[np.ndarray]:
-    """Yield the ids of each text. ``<|im_start|>`` and the like in a document are text, not control tokens."""
-    clean = [_without_lone_surrogates(text) for text in texts]
-    encoded = tokenizer(
-        clean, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False, verbose=False
-    )
-    for ids in encoded["input_ids"]:
-        yield np.asarray(ids, dtype=np.int64)
-
-
-def _without_lone_surrogates(text: str) -> str:
-    """Return ``text`` with what UTF-8 cannot hold (JSON can) as replacement characters."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _bos_token(tokens: CorpusTokens, tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.config.sizes import size_in_bytes
 from harness.errors import ConfigError, UnknownNameError
@@ -12,6 +12,7 @@ from harness.examples.select import SELECTIONS
 from harness.examples.where import Condition
 from harness.llm.checks import check_llm
 from harness.llm.diagnosis import Place
+from harness.scoring.protocol import Need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from harness.config.resolved import ResolvedRun
     from harness.config.schema import BudgetConfig, CorpusTokens, ExecutionConfig, FeaturesConfig, MemoryConfig
 
-__all__ = ["check_name", "check_run"]
+__all__ = ["check_name", "check_run", "reads_only"]
 
 BOS_POLICIES = ("none", "prepend")
 _LEAST_MEMORY = 384_000_000
@@ -50,6 +51,7 @@ def check_run(run: ResolvedRun) -> None:
     _check_execution(run.execution)
     _check_memory(run.memory)
     _check_budget(run.budget)
+    _check_writing(run)
     # Before a manifest holds the configuration: what looks like a credential must not get that far.
     for role, config in (("explainer", run.explainer_llm), ("judge", run.judge)):
         if config is not None:
@@ -67,6 +69,24 @@ def check_run(run: ResolvedRun) -> None:
             where="controls",
             hint="leave the control out, or give explainer.set_name=...",
         )
+
+
+def reads_only(scorer: str, subject: str) -> ConfigError:
+    """Return the error of a scorer that changes features, in a run with a subject whose features can only be read."""
+    return ConfigError(
+        f"the scorer changes features, and those of subject '{subject}' can only be read",
+        where=f"scorers.{scorer}",
+        hint="leave out the scorer or the subject",
+    )
+
+
+def _check_writing(run: ResolvedRun) -> None:
+    needs: dict[str, Any] = {name: plugin.registered.spec for name, plugin in run.scorers.items()}
+    kinds: dict[str, Any] = {name: plugin.registered.spec for name, plugin in run.subjects.items()}
+    for scorer, spec in needs.items():
+        for subject, kind in kinds.items():
+            if Need.WRITES in spec.needs and not kind.writes:
+                raise reads_only(scorer, subject)
 
 
 def _check_corpus(tokens: CorpusTokens) -> None:

@@ -36,6 +36,9 @@ class TaskKind(StrEnum):
     """Which of the texts does not belong with the others? The place of one, from 0, as the one answer"""
     NAMES_TOKEN = "names_token"  # noqa: S105  -- no password
     """Is the text, a single token, one that the explanation says the feature promotes? bool"""
+    DESCRIBES = "describes"
+    """How likely is the explanation, given the text? A log-probability for each of ``Task.tokens``, here those of the
+    explanation, one sequence for each text"""
     LIKELIHOOD = "likelihood"
     """How likely are the tokens of the text (``Task.tokens``) given the explanation? A log-probability each"""
 
@@ -48,7 +51,8 @@ class Task:
         kind: What is asked.
         explanation: The explanation it is about, as it was given, not as a prompt shows it; "" where it is about none.
         texts: What is to be judged, as it is, not as a prompt shows it.
-        tokens: The same texts cut into the subject's tokens, where the question is about tokens; else empty.
+        tokens: The same texts cut into the subject's tokens, where the question is about tokens; else empty. For
+            ``DESCRIBES`` the explanation as the prompt shows it, cut into words, each with the blank before it.
         marked: Which of those tokens are marked, where some are; else empty.
         count: How many texts are to be written.
         reply: Returns the reply that gives these answers, one for each text or one in all, in the form the scorer

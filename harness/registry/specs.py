@@ -98,9 +98,13 @@ class SubjectSpec(Spec):
 
     ``source_identity(config) -> plain data`` says cheaply, without loading a model, what determines the features: it
     is used to find a stored activation store. It may be a ``module:attribute`` text.
+
+    ``writes`` is False for a kind whose features can never be changed: a run with a scorer that does is then refused
+    when it is planned. Where it depends on the weights, it is found out when they are loaded.
     """
 
     source_identity: Factory
+    writes: bool = True
 
     def resolve_source_identity(self) -> Callable[..., Any]:
         """Return the identity function itself.

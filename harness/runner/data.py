@@ -5,25 +5,29 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.facts import FactReader
 from harness.activations.located import Locator
+from harness.activations.tokens import token_texts
 from harness.config.sizes import size_in_bytes
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, candidates, select_features
 from harness.runner.records import RecordTask, building_on, processes_for
 from harness.subjects.logit_weights import top_logit_tokens
-from harness.subjects.model import load_model, load_tokenizer, model_identity
+from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
+from harness.subjects.open_access import ModelAccess, model_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
     from harness.activations.corpus import TokenStore
     from harness.activations.store import ActivationStore
+    from harness.activations.tokens import Decoder
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.examples.ahead import Result
     from harness.examples.record import FeatureRecord, SkippedFeature
@@ -57,6 +61,8 @@ class ModelPool:
         self._progress = progress
         self._models: dict[str, SubjectModel] = {}
         self._sources: dict[str, FeatureSource] = {}
+        self._accesses: dict[str, ModelAccess] = {}
+        self._threads: dict[str, ThreadPoolExecutor] = {}
 
     def load(self, plugin: ResolvedPlugin) -> tuple[SubjectModel, FeatureSource]:
         """Return a subject's model and feature source."""
@@ -68,6 +74,39 @@ class ModelPool:
         if plugin.name not in self._sources:
             self._sources[plugin.name] = plugin.registered.spec.resolve_factory()(config, model)
         return model, self._sources[plugin.name]
+
+    def access(self, plugin: ResolvedPlugin, bos: str) -> ModelAccess:
+        """Return what scorers may do with a subject: one object a subject, one thread a model.
+
+        Args:
+            plugin: The subject.
+            bos: The corpus's BOS policy, which is that of every text and prompt.
+
+        Raises:
+            HarnessError: If the model or the feature source cannot be loaded.
+        """
+        if plugin.name not in self._accesses:
+            model, source = self.load(plugin)
+            config: Any = plugin.config
+            key = repr(config.model)
+            if key not in self._threads:
+                self._threads[key] = model_thread()
+            self._accesses[plugin.name] = ModelAccess(
+                model,
+                source,
+                bos=None if bos == "none" else require_bos(model.tokenizer),
+                texts=partial(token_texts, cast("Decoder", model.tokenizer)),
+                identity=_subject_identity(plugin, self._cache),
+                thread=self._threads[key],
+            )
+        return self._accesses[plugin.name]
+
+    def close(self) -> None:
+        """End the threads; what runs on one runs to its end."""
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+        self._threads.clear()
+        self._accesses.clear()
 
 
 def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Progress) -> dict[str, SubjectData]:

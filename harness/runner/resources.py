@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from harness.config.checks import reads_only
 from harness.embedding import open_embedder
 from harness.errors import LLMError
 from harness.llm.diagnosis import Place
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.runner.data import ModelPool
     from harness.scoring.protocol import Embedder
+    from harness.subjects.access import SubjectAccess
 
 __all__ = ["RunResources"]
 
@@ -56,15 +58,23 @@ class RunResources:
         self._embedder: Embedder | None = None
 
     async def check(self) -> None:
-        """Open every language model the run needs, so that what is wrong with one is told before any work is done.
+        """Open every language model the run needs, and every subject that a scorer runs texts through.
+
+        So what is wrong with one is told before any work is done.
 
         Raises:
+            ConfigError: If the features of a subject can only be read, and a scorer changes them.
             LLMError: If one cannot be reached, refuses the key, does not know the model, or lacks what a scorer needs.
             BudgetError: If a budget in dollars cannot be kept for want of a price.
         """
         await self.explainer_llm()
         if self._resolved.judge is not None:
             await self._judge()
+        for scorer in self._resolved.scorers.values():
+            spec: Any = scorer.registered.spec
+            if Need.SUBJECT in spec.needs:
+                for subject in self._resolved.subjects.values():
+                    self._subject(scorer, subject)
 
     def expect(self, modes: Mapping[str, Mapping[str, Any]]) -> None:
         """Let no language model be asked in another way than earlier processes of the run did, by role."""
@@ -95,6 +105,7 @@ class RunResources:
         """Return what one scorer may use on one subject.
 
         Raises:
+            ConfigError: If the features of the subject can only be read, and the scorer changes them.
             LLMError: If the judge cannot be reached or lacks what is needed.
         """
         spec: Any = scorer.registered.spec
@@ -102,7 +113,7 @@ class RunResources:
             seed=seed,
             judge=await self._judge() if Need.JUDGE in spec.needs else None,
             embedder=self._open_embedder() if Need.EMBEDDER in spec.needs else None,
-            subject=cast("Any", self._models.load(subject)) if Need.SUBJECT in spec.needs else None,
+            subject=self._subject(scorer, subject) if Need.SUBJECT in spec.needs else None,
         )
 
     def spending(self) -> Mapping[str, Spending]:
@@ -122,6 +133,14 @@ class RunResources:
         async with AsyncExitStack() as stack:
             for llm in self._opened.values():
                 stack.push_async_callback(llm.close)
+            stack.callback(self._models.close)
+
+    def _subject(self, scorer: ResolvedPlugin, subject: ResolvedPlugin) -> SubjectAccess:
+        access = self._models.access(subject, self._resolved.corpus_tokens.bos)
+        spec: Any = scorer.registered.spec
+        if Need.WRITES in spec.needs and not access.steers:
+            raise reads_only(scorer.name, subject.name)
+        return access
 
     async def _judge(self) -> LLM:
         return await self._open("judge", self._resolved.judge)

@@ -37,6 +37,8 @@ class Need(StrEnum):
 
     JUDGE = "judge"
     SUBJECT = "subject"
+    WRITES = "writes"
+    """A subject whose features can be changed, besides ``SUBJECT``: it writes to the model, and does not only read."""
     EMBEDDER = "embedder"
 
 

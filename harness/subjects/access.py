@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+
     from harness.subjects.interventions import Intervention
 
 __all__ = ["Continuation", "SubjectAccess", "TextActivations"]
@@ -44,7 +46,10 @@ class Continuation:
 class SubjectAccess(Protocol):
     """The subject of a unit. Safe to call from many tasks at once; what is computed does not depend on company.
 
-    Prompts are token ids (``Example.token_ids``) without BOS, which is put before them where the model has one.
+    Prompts are token ids (``Example.token_ids``) without BOS, which is put before them where the model has one. An
+    intervention changes features at a prompt's last token, which predicts the first new one, and at all tokens after
+    it; what stands before is read as it is. A text's very first token is never changed (``harness.subjects.steering``):
+    where there is no BOS, that is the one token of a prompt of one token.
     """
 
     @property
@@ -56,6 +61,10 @@ class SubjectAccess(Protocol):
         """Return how many features the source has."""
 
     @property
+    def n_tokens(self) -> int:
+        """Return how many tokens the vocabulary has."""
+
+    @property
     def steers(self) -> bool:
         """Return whether features can be changed: a source without write directions only reads."""
 
@@ -63,6 +72,7 @@ class SubjectAccess(Protocol):
         """Return the feature's values on each text. Texts longer than the model reads are cut at the end.
 
         Raises:
+            FeatureSourceError: If there is no such feature.
             SubjectError: If hidden states are not finite.
         """
 
@@ -77,9 +87,6 @@ class SubjectAccess(Protocol):
     ) -> tuple[Continuation, ...]:
         """Return what the model writes after each prompt.
 
-        With an intervention features are changed at the prompt's last token, which predicts the first new one, and at
-        all new tokens; what stands before is read as it is.
-
         Args:
             prompts: Token ids, none empty.
             intervention: What is done to features; None for the model as it is.
@@ -88,16 +95,37 @@ class SubjectAccess(Protocol):
             seeds: Seed of each prompt's draws.
 
         Raises:
-            FeatureSourceError: If the source cannot be steered.
+            FeatureSourceError: If the source cannot be steered, or steering leaves nothing to choose from.
+            SubjectError: If a prompt is empty or longer than the model reads.
         """
 
     async def next_token_logprobs(
         self, prompts: Sequence[tuple[int, ...]], intervention: Intervention | None
-    ) -> tuple[tuple[float, ...], ...]:
-        """Return the log-probabilities (natural) of every next token after each prompt, steered as ``continued`` does.
+    ) -> np.ndarray:
+        """Return the log-probabilities (natural) of every next token after each prompt: float32 [prompts, n_tokens].
 
         Raises:
             FeatureSourceError: If the source cannot be steered.
+            SubjectError: If a prompt is empty or longer than the model reads.
+        """
+
+    async def divergences(self, prompts: Sequence[tuple[int, ...]], intervention: Intervention) -> tuple[float, ...]:
+        """Return how far an intervention moves the next token after each prompt: KL(as it is, changed) in nats.
+
+        Infinity where the changed model's outputs are no longer finite.
+
+        Raises:
+            FeatureSourceError: If the source cannot be steered.
+            SubjectError: If a prompt is empty or longer than the model reads.
+        """
+
+    async def continuation_logprobs(
+        self, prompts: Sequence[tuple[int, ...]], continuations: Sequence[tuple[int, ...]]
+    ) -> tuple[tuple[float, ...], ...]:
+        """Return the log-probability (natural) of every token of each continuation, by the model as it is.
+
+        Raises:
+            SubjectError: If a prompt is empty, or is with its continuation longer than the model reads.
         """
 
     async def promoted_tokens(self, feature: int, count: int) -> tuple[tuple[int, str, float], ...] | None:

@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import FeatureSource
 
-__all__ = ["final_norm", "through_norm", "top_logit_tokens"]
+__all__ = ["final_norm", "logit_weights", "through_norm", "top_logit_tokens"]
 
 
 @torch.inference_mode()
-def top_logit_tokens(
-    model: SubjectModel, source: FeatureSource, features: Sequence[int], k: int
-) -> list[tuple[str, ...]]:
-    """Return, per feature, the ``k`` tokens whose logits its direction raises most: the top of ``W_U (g * d)``.
+def logit_weights(model: SubjectModel, source: FeatureSource, features: Sequence[int]) -> torch.Tensor:
+    """Return how much each feature's direction raises every token's logit: ``W_U (g * d)``, float32 [k, n_tokens].
 
     ``g`` is the weight of the final norm, per element, and a layer norm takes the mean off ``d`` first; the norm's
     division by the stream's scale is the same for all tokens and left out, as are later layers (the direct path only).
@@ -38,8 +36,20 @@ def top_logit_tokens(
     # Some vocabularies are padded beyond the tokenizer's.
     n_tokens = min(int(unembedding.shape[0]), len(model.tokenizer))
     folded = through_norm(final_norm(hf), directions.to(model.device))
-    logits = folded @ unembedding[:n_tokens].float().T
-    top = logits.topk(min(k, n_tokens), dim=-1).indices.tolist()
+    logits: torch.Tensor = folded @ unembedding[:n_tokens].float().T
+    return logits
+
+
+def top_logit_tokens(
+    model: SubjectModel, source: FeatureSource, features: Sequence[int], k: int
+) -> list[tuple[str, ...]]:
+    """Return, per feature, the ``k`` tokens whose logits its direction raises most (``logit_weights``).
+
+    Raises:
+        FeatureSourceError: If the source writes no direction to the residual stream, or a feature is out of range.
+    """
+    logits = logit_weights(model, source, features)
+    top = logits.topk(min(k, logits.shape[-1]), dim=-1).indices.tolist()
     return [tuple(str(model.tokenizer.decode([token])) for token in row) for row in top]
 
 

@@ -6,11 +6,13 @@ from harness.testing.checks import Check, check_scorer
 from harness.testing.embedders import FakeEmbedder
 from harness.testing.judges import FailingJudge, OracleJudge, ScriptedJudge, last_message
 from harness.testing.records import make_example, make_explanation, make_record
+from harness.testing.subjects import FakeSubject
 
 __all__ = [
     "Check",
     "FailingJudge",
     "FakeEmbedder",
+    "FakeSubject",
     "OracleJudge",
     "ScriptedJudge",
     "check_scorer",

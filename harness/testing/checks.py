@@ -15,6 +15,7 @@ from harness.scoring.protocol import ExampleShape, Need, Resources
 from harness.testing.embedders import FakeEmbedder
 from harness.testing.judges import FailingJudge, OracleJudge, last_message
 from harness.testing.records import make_explanation, make_record
+from harness.testing.subjects import FakeSubject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from harness.llm.protocol import LLM, CompletionRequest
     from harness.registry.specs import ScorerSpec
     from harness.scoring.protocol import Embedder, Score, Scorer
+    from harness.subjects.access import SubjectAccess
 
 __all__ = ["Check", "check_scorer"]
 
@@ -48,7 +50,7 @@ def check_scorer(
     record: FeatureRecord | None = None,
     explanation: Explanation | None = None,
     embedder: Embedder | None = None,
-    subject: Any | None = None,
+    subject: SubjectAccess | None = None,
 ) -> tuple[Check, ...]:
     """Return the result of every check on the scorer that ``spec`` describes; to be called outside an event loop.
 
@@ -60,7 +62,7 @@ def check_scorer(
         record: A feature record; by default a planted one.
         explanation: An explanation of it; by default the true one.
         embedder: For scorers that need one; by default a fake.
-        subject: For scorers that need one; there is no default.
+        subject: For scorers that need one; by default a fake that fires on the planted word and writes it when steered.
     """
     bench = _Bench(
         spec=spec,
@@ -69,7 +71,7 @@ def check_scorer(
         record=record or make_record(),
         explanation=explanation or make_explanation("the word harbour"),
         embedder=embedder or FakeEmbedder(),
-        subject=subject,
+        subject=subject or FakeSubject(),
     )
     return tuple(_run(name, check, bench) for name, check in _CHECKS.items())
 
@@ -84,7 +86,7 @@ class _Bench:
     record: FeatureRecord
     explanation: Explanation
     embedder: Embedder
-    subject: Any
+    subject: SubjectAccess
 
     def scorer(self) -> Scorer:
         """Return a fresh scorer."""

@@ -45,7 +45,9 @@ def test_sums_of_some_activations_are_those_of_their_groups(ids: list[int], seed
 
 
 def test_what_was_located_last_is_kept_for_the_same_activations_only() -> None:
-    tokens: Any = SimpleNamespace(tokens=np.array([5, 6, 5, 7, 5, 5], dtype=np.uint16), context_starts=np.array([0, 2, 6]))
+    tokens: Any = SimpleNamespace(
+        tokens=np.array([5, 6, 5, 7, 5, 5], dtype=np.uint16), context_starts=np.array([0, 2, 6])
+    )
     locator = Locator(tokens)
     found = FeatureActivations(np.array([0, 2, 3]), np.ones(3, dtype=np.float32))
     located = locator.of(found)

@@ -44,4 +44,3 @@ def test_reading_ahead_changes_nothing(tmp_path: Path, first: int) -> None:
     for part in (load_array(tmp_path, "a.npy")[first:], array[first:], array[:3], load_array(tmp_path, "a.npy")):
         read_ahead(part)
     assert np.array_equal(load_array(tmp_path, "a.npy"), array)
-

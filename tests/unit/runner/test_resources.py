@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.config.checks import check_run
 from harness.config.schema import LLMConfig
-from harness.errors import LLMError
+from harness.errors import ConfigError, FeatureSourceError, LLMError
 from harness.progress import SILENT
 from harness.registry.catalogue import load_catalogue
 from harness.runner.data import ModelPool
 from harness.runner.resources import RunResources
+from harness.scoring.protocol import Need
 from harness.testing import OracleJudge
 
 if TYPE_CHECKING:
@@ -140,3 +144,96 @@ async def test_an_endpoint_that_changed_since_the_run_began_is_not_asked(
     )
     assert opened.judge.requests == []
     assert set(resources.started()) == {"explainer"}
+
+
+class Tokenizer:
+    bos_token_id = 1
+
+    def __len__(self) -> int:
+        return 40
+
+
+class Source:
+    """A feature source that writes, or only reads."""
+
+    kind, n_features, identity = "made", 4, {"weights": "made"}
+
+    def __init__(self, *, writes: bool) -> None:
+        self._writes = writes
+
+    def to(self, _device: Any) -> Source:
+        return self
+
+    def intervene(self, *_: Any) -> Any:
+        if not self._writes:
+            raise FeatureSourceError("it only reads")
+        return nullcontext()
+
+
+def with_subject(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, writes: bool
+) -> tuple[RunResources, ModelPool, list[str]]:
+    """Return the resources of a run whose scorer steers, and what was loaded."""
+    loaded: list[str] = []
+    model: Any = SimpleNamespace(device="cpu", tokenizer=Tokenizer(), model=None, identity={"weights": "m"})
+    pool = ModelPool(tmp_path, SILENT)
+
+    def load(plugin: Any) -> Any:
+        loaded.append(plugin.name)
+        return model, Source(writes=writes)
+
+    monkeypatch.setattr(pool, "load", load)
+    monkeypatch.setattr("harness.runner.data._subject_identity", lambda *_: {"model": "m"})
+    (grader,) = bench.resolved.scorers.values()
+    needs = frozenset({Need.SUBJECT, Need.WRITES})
+    steering = replace(grader, registered=replace(grader.registered, spec=replace(grader.registered.spec, needs=needs)))  # type: ignore[call-arg]
+    (subject,) = bench.resolved.subjects.values()
+    subjects = {name: replace(subject, name=name, config=SimpleNamespace(model="m")) for name in ("planted", "second")}
+    bench.change(scorers={"grader": steering}, subjects=subjects)
+    return RunResources(bench.resolved, tmp_path, pool, SILENT), pool, loaded
+
+
+async def test_scorers_share_one_access_to_a_subject(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, pool, loaded = with_subject(bench, monkeypatch, tmp_path, writes=True)
+    await resources.check()
+    (scorer,) = bench.resolved.scorers.values()
+    first, second = bench.resolved.subjects.values()
+    given = [await resources.for_scorer(scorer, subject, 0) for subject in (first, first, second)]
+    assert given[0].subject is given[1].subject is not None
+    assert given[2].subject is not given[0].subject
+    assert loaded == ["planted", "second"]
+    assert len(pool._threads) == 1  # both are of one model
+    assert given[0].subject.steers
+    assert given[0].subject.identity == {"model": "m"}
+    await resources.close()
+    assert pool._threads == {}
+
+
+async def test_a_subject_that_only_reads_is_told_of_before_anything_is_paid_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, _, _ = with_subject(bench, monkeypatch, tmp_path, writes=False)
+    said = "scorers.grader: the scorer changes features, and those of subject 'planted' can only be read"
+    with pytest.raises(ConfigError) as caught:
+        await resources.check()
+    assert str(caught.value).startswith(said)
+    (scorer,), subject = bench.resolved.scorers.values(), bench.resolved.subjects["planted"]
+    with pytest.raises(ConfigError):  # a run that goes on is not checked again as a whole
+        await resources.for_scorer(scorer, subject, 0)
+
+
+def test_a_kind_that_never_writes_is_refused_when_the_run_is_planned(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, _, loaded = with_subject(bench, monkeypatch, tmp_path, writes=True)
+    check_run(bench.resolved)
+    subject: Any = bench.resolved.subjects["second"]
+    reader = replace(
+        subject, registered=replace(subject.registered, spec=replace(subject.registered.spec, writes=False))
+    )
+    bench.change(subjects={**bench.resolved.subjects, "second": reader})
+    with pytest.raises(ConfigError, match="those of subject 'second' can only be read"):
+        check_run(bench.resolved)
+    assert loaded == []
