@@ -11,8 +11,8 @@ from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.facts import FactReader
 from harness.activations.located import Locator
-from harness.activations.tokens import token_texts
 from harness.config.sizes import size_in_bytes
+from harness.decoded import token_texts
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, candidates, select_features
 from harness.runner.records import RecordTask, building_on, processes_for
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from harness.activations.corpus import TokenStore
     from harness.activations.store import ActivationStore
-    from harness.activations.tokens import Decoder
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
+    from harness.decoded import Decoder
     from harness.examples.ahead import Result
     from harness.examples.record import FeatureRecord, SkippedFeature
     from harness.progress import Progress

@@ -18,8 +18,8 @@ from harness.activations.builtin import CORPORA
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.readers.config import JsonlCorpusConfig
-from harness.activations.tokens import token_texts
 from harness.config.schema import CorpusTokens, ModelConfig
+from harness.decoded import token_texts
 from harness.examples.build import RecordBuilder
 from harness.examples.presets import preset
 from harness.examples.record import FeatureRecord

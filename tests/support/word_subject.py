@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from harness.api import Continuation, InterventionMode, TaskKind, TextActivations, generator
+from harness.testing import FakeSubject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ FILLER = ("river", "stone", "walls", "people", "weather", "bridges", "evening", 
 _TOKEN = re.compile(r"\s*\S+")
 
 
-class WordSubject:
+class WordSubject(FakeSubject):
     """Fires on tokens that hold ``word``, with the value that ``strength`` gives for the number of the token.
 
     Turned up (set or scaled to more than 0) it writes the word, otherwise it does not.
@@ -32,6 +33,7 @@ class WordSubject:
         steers: bool = True,
         deaf: bool = False,
     ) -> None:
+        super().__init__(word=f" {word}", n_features=1, steers=steers)
         self.word = word
         self.strength = strength
         self.steering = steers
@@ -73,14 +75,6 @@ class WordSubject:
             self._continued(prompt, seed, strength, max_new_tokens, up=up)
             for prompt, seed in zip(prompts, seeds, strict=True)
         )
-
-    async def next_token_logprobs(
-        self, prompts: Sequence[tuple[int, ...]], intervention: Intervention | None
-    ) -> tuple[tuple[float, ...], ...]:
-        raise NotImplementedError
-
-    async def promoted_tokens(self, feature: int, count: int) -> tuple[tuple[int, str, float], ...] | None:  # noqa: ARG002
-        return None
 
     def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
         return tuple(map(str, ids))

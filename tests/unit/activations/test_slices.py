@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.uint64])
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (0, 5), (3, 7), (9, 10), (4, None), (0, None)])
 def test_a_slice_is_that_of_the_array(tmp_path: Path, dtype: type, first: int, last: int | None) -> None:
-    array = np.arange(10).astype(dtype)
+    array: np.ndarray = np.arange(10).astype(dtype)
     save_array(tmp_path / "a.npy", array)
     file = ArrayFile(tmp_path, "a.npy")
     assert file.size == 10

@@ -201,10 +201,11 @@ async def test_scorers_share_one_access_to_a_subject(
     (scorer,) = bench.resolved.scorers.values()
     first, second = bench.resolved.subjects.values()
     given = [await resources.for_scorer(scorer, subject, 0) for subject in (first, first, second)]
-    assert given[0].subject is given[1].subject is not None
+    assert given[0].subject is given[1].subject
     assert given[2].subject is not given[0].subject
     assert loaded == ["planted", "second"]
     assert len(pool._threads) == 1  # both are of one model
+    assert given[0].subject is not None
     assert given[0].subject.steers
     assert given[0].subject.identity == {"model": "m"}
     await resources.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.activations.tokens import token_texts
+from harness.decoded import token_texts
 from harness.errors import FeatureSourceError, SubjectError
 from harness.subjects.configs import MlpNeuronsConfig
 from harness.subjects.dictionary import Dictionary
