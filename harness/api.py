@@ -56,6 +56,7 @@ from harness.llm.protocol import (
     TokenAlternatives,
     choice_probability,
 )
+from harness.llm.readings import PlacedToken, expected_value, place_tokens
 from harness.llm.task import Task, TaskKind
 from harness.outcome import Outcome, Usage
 from harness.registry.events import RunFinished, RunStarted, UnitFinished
@@ -68,6 +69,7 @@ from harness.registry.specs import (
     ScorerSpec,
     SubjectSpec,
 )
+from harness.scoring.calibration import Calibration, Fitted, fit_linear, fit_percentiles
 from harness.scoring.classification import (
     CLASSIFICATION_METRICS,
     Metrics,
@@ -77,11 +79,13 @@ from harness.scoring.classification import (
     graded_auroc,
 )
 from harness.scoring.concurrency import gather_in_order
+from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
 from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
 from harness.scoring.judged import check_judge, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
 from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
+from harness.scoring.prompt_reading import check_prompt_logprobs, same_cut, tokens_within
 from harness.scoring.protocol import (
     Embedder,
     ExampleShape,
@@ -106,6 +110,7 @@ __all__ = [
     "LLM",
     "ActivationReader",
     "BudgetError",
+    "Calibration",
     "Capabilities",
     "Change",
     "Classified",
@@ -137,6 +142,7 @@ __all__ = [
     "FeatureSource",
     "FeatureSourceError",
     "FeatureStatistics",
+    "Fitted",
     "HarnessError",
     "Hookpoint",
     "Intervention",
@@ -144,6 +150,7 @@ __all__ = [
     "Item",
     "LLMError",
     "MaterialError",
+    "Measure",
     "Message",
     "MetricSpec",
     "Metrics",
@@ -151,6 +158,7 @@ __all__ = [
     "Outcome",
     "ParsedJSON",
     "ParsedList",
+    "PlacedToken",
     "PluginError",
     "PromptLogprobs",
     "PromptLogprobsRequest",
@@ -183,18 +191,23 @@ __all__ = [
     "UnknownNameError",
     "Usage",
     "UserError",
+    "absdev_zero",
     "as_flag",
     "as_number",
     "auroc",
     "breakdown",
     "canonical_json",
     "check_judge",
+    "check_prompt_logprobs",
     "choice_probability",
     "classification_metrics",
     "classify",
     "derive_seed",
     "estimate_calls",
+    "expected_value",
     "fingerprint",
+    "fit_linear",
+    "fit_percentiles",
     "for_prompt",
     "gather_in_order",
     "generator",
@@ -206,6 +219,12 @@ __all__ = [
     "parse_choice",
     "parse_flags",
     "parse_json",
+    "pearson",
+    "place_tokens",
     "plain",
+    "r2_mean",
+    "r2_zero",
+    "same_cut",
     "text_sha256",
+    "tokens_within",
 ]

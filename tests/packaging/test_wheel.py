@@ -38,6 +38,8 @@ def sources(folder: str, into: str, pattern: str = "*") -> set[str]:
         ("plugins/harness_detection", "harness_detection/"),
         ("plugins/harness_embedding", "harness_embedding/"),
         ("plugins/harness_fuzzing", "harness_fuzzing/"),
+        ("plugins/harness_simulation", "harness_simulation/"),
+        ("plugins/harness_surprisal", "harness_surprisal/"),
     ],
 )
 def test_everything_of_a_folder_is_where_it_belongs(names: set[str], folder: str, into: str) -> None:

@@ -21,7 +21,8 @@ SPECS = {
     for plugin in (harness_detection.plugin, harness_fuzzing.plugin, harness_embedding.plugin)
     for spec in plugin.harness_scorers()
 }
-CONFIGS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
+EVERY = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
+CONFIGS = {name: content for name, content in EVERY.items() if content[name]["plugin"] in SPECS}
 JUDGED = [name for name in CONFIGS if name != "embedding"]
 RECORD = make_record()
 TRUE = make_explanation("the word harbour")
