@@ -14,7 +14,7 @@ from harness.llm.protocol import TokenAlternatives
 from harness.llm.task import TaskKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.llm.protocol import PromptLogprobsRequest
 
@@ -134,21 +134,23 @@ def _placed(text: str, tokens: Sequence[TokenAlternatives]) -> tuple[PlacedToken
     broken: list[TokenAlternatives] = []
     place = 0
     for token in tokens:
-        if _is_broken(token.token) and (broken or not text.startswith(token.token, place)):
+        if (broken and not token.token) or (
+            _is_broken(token.token) and (broken or not text.startswith(token.token, place))
+        ):
             broken.append(token)
             continue
-        start = place
-        if broken:
-            start = _after_broken(text, place, broken, re.escape(token.token))
-            placed += [PlacedToken(place, start, piece) for piece in broken]
-            broken = []
-        end = _end(text, start, token.token)
-        if end is None:
+        start = _after_broken(text, place, broken, token.token) if broken else place
+        end = None if start is None else _end(text, start, token.token)
+        if start is None or end is None:
             return None
+        placed += [PlacedToken(place, start, piece) for piece in broken]
+        broken = []
         placed.append(PlacedToken(start, end, token))
         place = end
     if broken:
-        end = _after_broken(text, place, broken, r"\Z")
+        end = _after_broken(text, place, broken, None)
+        if end is None:
+            return None
         placed += [PlacedToken(place, end, piece) for piece in broken]
         place = end
     return tuple(placed) if place == len(text) else None
@@ -169,15 +171,27 @@ def _is_broken(token: str) -> bool:
     return _BROKEN in token or token.startswith("bytes:")
 
 
-def _after_broken(text: str, place: int, broken: Sequence[TokenAlternatives], following: str) -> int:
-    """Return where pieces of characters that begin at ``place`` end: where the pattern ``following`` matches.
+def _after_broken(text: str, place: int, broken: Sequence[TokenAlternatives], following: str | None) -> int | None:
+    """Return where pieces of characters that begin at ``place`` end, so that the token ``following`` stands behind them.
 
-    It is ``place`` itself if they cannot be told from what follows.
+    The nearest such place, if there are several; None if there is none. Without a following token it is the end of the
+    text. All places are followed at once, so that the time does not grow with the ways in which pieces can be joined.
     """
     parts = "".join(_BROKEN if one.token.startswith("bytes:") else one.token for one in broken)
-    pattern = "".join(
-        f"[^\\x00-\\x7f]{{1,{len(part)}}}?" if part.startswith(_BROKEN) else re.escape(part)
-        for part in re.findall(f"{_BROKEN}+|[^{_BROKEN}]+", parts)
-    )
-    match = re.compile(f"({pattern}){following}").match(text, place)
-    return place if match is None else match.end(1)
+    ends = {place}
+    for part in re.findall(f"{_BROKEN}+|[^{_BROKEN}]+", parts):
+        if part.startswith(_BROKEN):
+            ends = {end for start in ends for end in _within_characters(text, start, len(part))}
+        else:
+            ends = {start + len(part) for start in ends if text.startswith(part, start)}
+    if following is None:
+        return len(text) if len(text) in ends else None
+    return min((end for end in ends if text.startswith((following, f" {following}"), end)), default=None)
+
+
+def _within_characters(text: str, start: int, most: int) -> Iterator[int]:
+    """Yield the ends of 1 to ``most`` characters from ``start`` on that can be cut in pieces: none of ASCII can."""
+    for end in range(start + 1, min(start + most, len(text)) + 1):
+        if text[end - 1].isascii():
+            return
+        yield end
