@@ -88,14 +88,14 @@ def read_off(request: PromptLogprobsRequest, answers: Sequence[Sequence[float]])
     """Return a prompt's tokens from which a scorer reads ``answers``; see ``harness.llm.task``.
 
     Args:
-        request: With a task of kind ``SIMULATE`` or ``LIKELIHOOD``.
+        request: With a task that says where its answers stand (``Task.spans``).
         answers: For each text of the task a number for each of its tokens: from 0 to 10, or a log-probability.
 
     Raises:
         ValueError: If there is no such task, or the numbers are not as many as it asks for.
     """
     task, prompt = request.task, request.prompt
-    if task is None or task.kind not in {TaskKind.SIMULATE, TaskKind.LIKELIHOOD}:
+    if task is None or not task.spans:
         message = "no task that is answered by a prompt's log-probabilities"
         raise ValueError(message)
     simulated = task.kind is TaskKind.SIMULATE
@@ -172,7 +172,7 @@ def _is_broken(token: str) -> bool:
 
 
 def _after_broken(text: str, place: int, broken: Sequence[TokenAlternatives], following: str | None) -> int | None:
-    """Return where pieces of characters that begin at ``place`` end, so that the token ``following`` stands behind them.
+    """Return where pieces of characters that begin at ``place`` end, so that the token ``following`` comes next.
 
     The nearest such place, if there are several; None if there is none. Without a following token it is the end of the
     text. All places are followed at once, so that the time does not grow with the ways in which pieces can be joined.

@@ -145,7 +145,7 @@ async def test_a_judge_that_lacks_what_a_readout_needs_is_refused_before_it_is_a
     assert "readout=structured" in (caught.value.hint or "")
     with pytest.raises(LLMError, match=words):
         await score(asked, readout=readout)
-    assert asked.requests == asked.prompts == []
+    assert [*asked.requests, *asked.prompts] == []
     check(SimulationConfig(), asked)
 
 

@@ -18,7 +18,7 @@ def fitted(found: Fitted) -> Calibration:
 
 def test_a_line_is_found() -> None:
     line = fitted(fit_linear([0, 1, 2, 3], [1.0, 3.0, 5.0, 7.0]))
-    assert (line.slope, line.intercept) == (pytest.approx(2.0), pytest.approx(1.0))
+    assert [line.slope, line.intercept] == pytest.approx([2.0, 1.0])
     assert [line(value) for value in (0, 4)] == [pytest.approx(1.0), pytest.approx(9.0)]
 
 
@@ -40,7 +40,7 @@ def test_tied_predictions_share_the_mean_of_their_ranks() -> None:
     assert matched(0) == pytest.approx(3.0)
     assert matched(5) == pytest.approx(20.0)
     assert matched(2.5) == pytest.approx(11.5)
-    assert (matched(-1), matched(50)) == (pytest.approx(3.0), pytest.approx(20.0))
+    assert [matched(-1), matched(50)] == pytest.approx([3.0, 20.0])
 
 
 @pytest.mark.parametrize("fit", [fit_linear, fit_percentiles])

@@ -67,9 +67,9 @@ def test_pearson_is_numpys(truth: list[int], data: st.DataObject) -> None:
 
 @given(VALUES, st.data())
 def test_a_weight_is_how_often_a_pair_occurs(truth: list[int], data: st.DataObject) -> None:
-    same = {"min_size": len(truth), "max_size": len(truth)}
-    predicted = data.draw(st.lists(st.integers(-50, 50), **same))
-    weights = data.draw(st.lists(st.integers(0, 4), **same))
+    n = len(truth)
+    predicted = data.draw(st.lists(st.integers(-50, 50), min_size=n, max_size=n))
+    weights = data.draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
     repeated = [[v for v, w in zip(values, weights, strict=True) for _ in range(w)] for values in (truth, predicted)]
     weighted, plain = pearson(truth, predicted, [float(w) for w in weights]), pearson(*repeated)
     assert weighted.value == (None if plain.value is None else pytest.approx(plain.value, abs=1e-9))
