@@ -99,6 +99,8 @@ def _request(example: Example, place: int, described: str, explanation: str, top
 def _number(completion: Completion) -> float | None:
     """Return the expected number; of a judge by rule, which has no log-probabilities, the one it wrote."""
     if completion.logprobs:
-        return expected_value(completion.logprobs[0].alternatives, TOP)
+        first = completion.logprobs[0]
+        own = {} if first.logprob is None else {first.token: first.logprob}
+        return expected_value({**own, **first.alternatives}, TOP)
     number = as_number(completion.text)
     return number if number is not None and 0 <= number <= TOP else None

@@ -180,6 +180,12 @@ async def test_token_by_token_counts_an_answer_without_a_number_as_missing() -> 
     assert (none.outcome, none.values) == (Outcome.UNPARSED, ())
 
 
+async def test_token_by_token_counts_the_token_written_among_its_alternatives() -> None:
+    bare = Completion("9", Outcome.OK, Usage(1), logprobs=(TokenAlternatives("9", -0.1, {}),))
+    found = await simulate_token_by_token(WORDS, "z", ScriptedJudge([bare], logprobs=True), 20)
+    assert found.values == tuple(map(pytest.approx, [10.0] * 4))
+
+
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.TRUNCATED, Outcome.ERROR])
 async def test_one_call_that_fails_fails_its_window(outcome: Outcome) -> None:
     bad = Completion(None, outcome, Usage(1), error="so it is")
