@@ -56,6 +56,7 @@ from harness.llm.protocol import (
     TokenAlternatives,
     choice_probability,
 )
+from harness.llm.readings import PlacedToken, expected_value, place_tokens
 from harness.llm.task import Task, TaskKind
 from harness.outcome import Outcome, Usage
 from harness.registry.events import RunFinished, RunStarted, UnitFinished
@@ -69,6 +70,7 @@ from harness.registry.specs import (
     SubjectSpec,
 )
 from harness.scoring.asking import Answer, Reading, ask
+from harness.scoring.calibration import Calibration, Fitted, fit_linear, fit_percentiles
 from harness.scoring.classification import (
     CLASSIFICATION_METRICS,
     Metrics,
@@ -78,11 +80,13 @@ from harness.scoring.classification import (
     graded_auroc,
 )
 from harness.scoring.concurrency import gather_in_order
+from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
 from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
 from harness.scoring.judged import check_judge, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
 from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
+from harness.scoring.prompt_reading import check_prompt_logprobs, same_cut, tokens_within
 from harness.scoring.protocol import (
     Embedder,
     ExampleShape,
@@ -109,6 +113,7 @@ __all__ = [
     "ActivationReader",
     "Answer",
     "BudgetError",
+    "Calibration",
     "Capabilities",
     "Change",
     "Classified",
@@ -140,6 +145,7 @@ __all__ = [
     "FeatureSource",
     "FeatureSourceError",
     "FeatureStatistics",
+    "Fitted",
     "HarnessError",
     "Hookpoint",
     "Intervention",
@@ -147,6 +153,7 @@ __all__ = [
     "Item",
     "LLMError",
     "MaterialError",
+    "Measure",
     "Message",
     "MetricSpec",
     "Metrics",
@@ -154,6 +161,7 @@ __all__ = [
     "Outcome",
     "ParsedJSON",
     "ParsedList",
+    "PlacedToken",
     "PluginError",
     "PromptLogprobs",
     "PromptLogprobsRequest",
@@ -190,6 +198,7 @@ __all__ = [
     "Writing",
     "Written",
     "WrittenText",
+    "absdev_zero",
     "as_flag",
     "as_number",
     "ask",
@@ -197,13 +206,17 @@ __all__ = [
     "breakdown",
     "canonical_json",
     "check_judge",
+    "check_prompt_logprobs",
     "choice_probability",
     "classification_metrics",
     "classify",
     "derive_seed",
     "estimate_calls",
     "estimate_writing",
+    "expected_value",
     "fingerprint",
+    "fit_linear",
+    "fit_percentiles",
     "for_prompt",
     "gather_in_order",
     "generator",
@@ -215,7 +228,13 @@ __all__ = [
     "parse_choice",
     "parse_flags",
     "parse_json",
+    "pearson",
+    "place_tokens",
     "plain",
+    "r2_mean",
+    "r2_zero",
+    "same_cut",
     "text_sha256",
+    "tokens_within",
     "write_texts",
 ]

@@ -3,6 +3,17 @@
 A language model reads ``messages`` and nothing else. A judge for planted features, which knows what each explanation
 means, cannot read prompts; it answers the task that a scorer states beside its prompt. A scorer that states none can
 only be judged by language models.
+
+An answer to a ``PromptLogprobsRequest`` is read off the prompt, so a judge by rule must make a reply that can be read
+so: tokens whose texts joined are the prompt, no character more or less, cut so that each of ``Task.spans`` begins one.
+
+- ``SIMULATE``: a span is the slot of one token of the text, in order. The token that begins there is the span's text,
+  and its alternatives carry digits ("0" to "10", without white space) whose expected value is the number; the scorer
+  keeps the alternatives that are exactly such digits and normalises them. A slot without any is a missing prediction.
+- ``LIKELIHOOD``: the one span is the text as the prompt shows it. The log-probabilities of the tokens that lie in it
+  are summed; how many tokens they are is the judge's affair, and the same for every explanation.
+
+``harness.llm.readings.read_off`` makes such a reply from numbers.
 """
 
 from __future__ import annotations
@@ -58,6 +69,8 @@ class Task:
         reply: Returns the reply that gives these answers, one for each text or one in all, in the form the scorer
             reads. None where answers are among ``CompletionRequest.choices`` (yes first, then no) or are prompt
             log-probabilities.
+        spans: Where in the prompt the answers stand, from a character up to another one, where they are read off the
+            prompt's log-probabilities; else empty.
     """
 
     kind: TaskKind
@@ -67,3 +80,4 @@ class Task:
     marked: tuple[tuple[bool, ...], ...] = ()
     count: int = 1
     reply: Callable[[Sequence[Any]], str] | None = None
+    spans: tuple[tuple[int, int], ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.llm.readings import digit_alternatives, read_off
 from harness.testing.checks import Check, check_scorer
 from harness.testing.embedders import FakeEmbedder
 from harness.testing.judges import FailingJudge, OracleJudge, ScriptedJudge, last_message
@@ -16,8 +17,10 @@ __all__ = [
     "OracleJudge",
     "ScriptedJudge",
     "check_scorer",
+    "digit_alternatives",
     "last_message",
     "make_example",
     "make_explanation",
     "make_record",
+    "read_off",
 ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from harness.examples.record import FeatureRecord
     from harness.explainers.protocol import Explanation
-    from harness.llm.protocol import LLM, CompletionRequest
+    from harness.llm.protocol import LLM, CompletionRequest, PromptLogprobsRequest
     from harness.registry.specs import ScorerSpec
     from harness.scoring.protocol import Embedder, Score, Scorer
     from harness.subjects.access import SubjectAccess
@@ -51,6 +51,7 @@ def check_scorer(
     explanation: Explanation | None = None,
     embedder: Embedder | None = None,
     subject: SubjectAccess | None = None,
+    prompt_rule: Callable[[PromptLogprobsRequest], Sequence[Sequence[float]]] | None = None,
 ) -> tuple[Check, ...]:
     """Return the result of every check on the scorer that ``spec`` describes; to be called outside an event loop.
 
@@ -63,6 +64,7 @@ def check_scorer(
         explanation: An explanation of it; by default the true one.
         embedder: For scorers that need one; by default a fake.
         subject: For scorers that need one; by default a fake that fires on the planted word and writes it when steered.
+        prompt_rule: What the fake judge reads off a prompt, for scorers that ask for its log-probabilities.
     """
     bench = _Bench(
         spec=spec,
@@ -72,6 +74,7 @@ def check_scorer(
         explanation=explanation or make_explanation("the word harbour"),
         embedder=embedder or FakeEmbedder(),
         subject=subject or FakeSubject(),
+        prompt_rule=prompt_rule,
     )
     return tuple(_run(name, check, bench) for name, check in _CHECKS.items())
 
@@ -87,6 +90,11 @@ class _Bench:
     explanation: Explanation
     embedder: Embedder
     subject: SubjectAccess
+    prompt_rule: Callable[[PromptLogprobsRequest], Sequence[Sequence[float]]] | None = None
+
+    def judge(self, shuffle_completion: int | None = None) -> OracleJudge:
+        """Return a fresh judge that answers by the rules."""
+        return OracleJudge(self.rule, prompt_rule=self.prompt_rule, shuffle_completion=shuffle_completion)
 
     def scorer(self) -> Scorer:
         """Return a fresh scorer."""
@@ -98,7 +106,7 @@ class _Bench:
         needs = self.spec.needs
         resources = Resources(
             seed=_SEED,
-            judge=(judge or OracleJudge(self.rule)) if Need.JUDGE in needs else None,
+            judge=(judge or self.judge()) if Need.JUDGE in needs else None,
             embedder=self.embedder if Need.EMBEDDER in needs else None,
             subject=self.subject if Need.SUBJECT in needs else None,
         )
@@ -172,7 +180,7 @@ def _determinism(bench: _Bench) -> Iterator[str]:
 
 
 def _order_invariance(bench: _Bench) -> Iterator[str]:
-    scores = [bench.score(OracleJudge(bench.rule, shuffle_completion=order)) for order in (1, 2, 3)]
+    scores = [bench.score(bench.judge(order)) for order in (1, 2, 3)]
     if len({fingerprint(score) for score in [bench.score(), *scores]}) != 1:
         yield "the score depends on the order in which the judge answers"
 
@@ -182,7 +190,7 @@ def _failures_not_counted(bench: _Bench) -> Iterator[str]:
         return
     for outcome in _FAILURES:
         for share in (0.5, 1.0):
-            score = bench.score(FailingJudge(OracleJudge(bench.rule), outcome=outcome, share=share))
+            score = bench.score(FailingJudge(bench.judge(), outcome=outcome, share=share))
             yield from _metric_complaints(bench, score)
             failed = [item for item in score.items if item.outcome is not Outcome.OK]
             if not failed:

@@ -18,6 +18,7 @@ from harness.llm.protocol import (
     Spending,
     TokenAlternatives,
 )
+from harness.llm.readings import read_off
 from harness.outcome import Outcome, Usage
 from harness.seeding import generator
 
@@ -34,13 +35,19 @@ class _FakeLLM:
     """What all fake judges share: no endpoint, a counted usage, answers in an order of our choosing.
 
     Args:
+        logprobs: Whether answers are graded.
+        prompt_logprobs: Whether prompts are.
         shuffle_completion: Let questions overtake each other by this seed, to show that order does not matter.
     """
 
-    def __init__(self, *, logprobs: bool = True, shuffle_completion: int | None = None) -> None:
+    def __init__(
+        self, *, logprobs: bool = True, prompt_logprobs: bool = False, shuffle_completion: int | None = None
+    ) -> None:
         self._logprobs = logprobs
+        self._prompt_logprobs = prompt_logprobs
         self._shuffle = shuffle_completion
         self.requests: list[CompletionRequest] = []
+        self.prompts: list[PromptLogprobsRequest] = []
 
     @property
     def role(self) -> str:
@@ -55,7 +62,9 @@ class _FakeLLM:
     @property
     def capabilities(self) -> Capabilities:
         """Return what the fake can do."""
-        return Capabilities(json_schema=True, choices=True, logprobs=self._logprobs, prompt_logprobs=False)
+        return Capabilities(
+            json_schema=True, choices=True, logprobs=self._logprobs, prompt_logprobs=self._prompt_logprobs
+        )
 
     @property
     def modes(self) -> Mapping[str, Any]:
@@ -75,15 +84,14 @@ class _FakeLLM:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the fake's answer."""
         self.requests.append(request)
-        place = len(self.requests)
-        if self._shuffle is not None:
-            for _ in range(int(generator(self._shuffle, "overtaking", place).integers(20))):
-                await asyncio.sleep(0)
+        await self._overtaken(len(self.requests))
         return self._answer(request)
 
-    async def prompt_logprobs(self, request: PromptLogprobsRequest) -> PromptLogprobs:  # noqa: ARG002  -- the protocol's
-        """Return an error: no fake reads prompts."""
-        return PromptLogprobs(None, Outcome.ERROR, Usage(), error="a fake has no prompt log-probabilities")
+    async def prompt_logprobs(self, request: PromptLogprobsRequest) -> PromptLogprobs:
+        """Return the fake's reading of the prompt; an error unless it has one."""
+        self.prompts.append(request)
+        await self._overtaken(len(self.prompts))
+        return self._read(request)
 
     async def start(self) -> None:
         """Do nothing."""
@@ -91,8 +99,16 @@ class _FakeLLM:
     async def close(self) -> None:
         """Do nothing."""
 
+    async def _overtaken(self, place: int) -> None:
+        if self._shuffle is not None:
+            for _ in range(int(generator(self._shuffle, "overtaking", place).integers(20))):
+                await asyncio.sleep(0)
+
     def _answer(self, request: CompletionRequest) -> Completion:
         raise NotImplementedError
+
+    def _read(self, request: PromptLogprobsRequest) -> PromptLogprobs:  # noqa: ARG002  -- others read it
+        return PromptLogprobs(None, Outcome.ERROR, Usage(), error="this fake has no prompt log-probabilities")
 
 
 class ScriptedJudge(_FakeLLM):
@@ -117,6 +133,8 @@ class OracleJudge(_FakeLLM):
         seed: Of those draws.
         logprobs: Whether answers are graded.
         shuffle_completion: Let questions overtake each other by this seed.
+        prompt_rule: From a request for a prompt's log-probabilities to the numbers to be read off it
+            (``harness.llm.readings.read_off``); None for a judge that reports none.
     """
 
     def __init__(
@@ -127,9 +145,13 @@ class OracleJudge(_FakeLLM):
         seed: int = 0,
         logprobs: bool = True,
         shuffle_completion: int | None = None,
+        prompt_rule: Callable[[PromptLogprobsRequest], Sequence[Sequence[float]]] | None = None,
     ) -> None:
-        super().__init__(logprobs=logprobs, shuffle_completion=shuffle_completion)
+        super().__init__(
+            logprobs=logprobs, prompt_logprobs=prompt_rule is not None, shuffle_completion=shuffle_completion
+        )
         self._rule = rule
+        self._prompt_rule = prompt_rule
         self._error_rate = error_rate
         self._seed = seed
 
@@ -151,6 +173,11 @@ class OracleJudge(_FakeLLM):
         logprobs = (TokenAlternatives(reply, graded[reply], graded),) if self._logprobs else None
         return Completion(reply, Outcome.OK, usage_of(request, reply), logprobs=logprobs)
 
+    def _read(self, request: PromptLogprobsRequest) -> PromptLogprobs:
+        if self._prompt_rule is None:
+            return super()._read(request)
+        return PromptLogprobs(read_off(request, self._prompt_rule(request)), Outcome.OK, _usage_of_prompt(request))
+
 
 class FailingJudge(_FakeLLM):
     """Passes questions on to another judge, but lets a drawn share of them fail with ``outcome``.
@@ -159,7 +186,8 @@ class FailingJudge(_FakeLLM):
     """
 
     def __init__(self, inner: _FakeLLM, *, outcome: Outcome, share: float = 1.0, seed: int = 0) -> None:
-        super().__init__(logprobs=inner.capabilities.logprobs)
+        able = inner.capabilities
+        super().__init__(logprobs=able.logprobs, prompt_logprobs=able.prompt_logprobs)
         self._inner = inner
         self._outcome = outcome
         self._share = share
@@ -173,6 +201,14 @@ class FailingJudge(_FakeLLM):
             return Completion("lorem ipsum", Outcome.OK, usage_of(request, "lorem ipsum"))
         return Completion(None, self._outcome, usage_of(request, ""), error=f"made to end as {self._outcome}")
 
+    def _read(self, request: PromptLogprobsRequest) -> PromptLogprobs:
+        if generator(self._seed, "failing", request.prompt).random() >= self._share:
+            return self._inner._read(request)  # noqa: SLF001  -- one of us
+        if self._outcome is Outcome.UNPARSED:
+            tokens = (TokenAlternatives("lorem", None), TokenAlternatives(" ipsum", -1.0))
+            return PromptLogprobs(tokens, Outcome.OK, _usage_of_prompt(request))
+        return PromptLogprobs(None, self._outcome, Usage(1), error=f"made to end as {self._outcome}")
+
 
 def last_message(request: CompletionRequest) -> str:
     """Return the last user message of ``request``, where the example stands."""
@@ -183,3 +219,7 @@ def usage_of(request: CompletionRequest, reply: str) -> Usage:
     """Return one call's usage, at four characters a token, free of charge."""
     characters = sum(len(message.content) for message in request.messages)
     return Usage(1, characters // _CHARACTERS_PER_TOKEN, max(1, len(reply) // _CHARACTERS_PER_TOKEN), 0.0)
+
+
+def _usage_of_prompt(request: PromptLogprobsRequest) -> Usage:
+    return Usage(1, len(request.prompt) // _CHARACTERS_PER_TOKEN, 0, 0.0)

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.api import CompletionRequest, Message, Outcome, choice_probability
-from harness.testing import FailingJudge, FakeEmbedder, OracleJudge, ScriptedJudge, last_message, make_record
+from harness.api import CompletionRequest, Message, Outcome, PromptLogprobsRequest, Task, TaskKind, choice_probability
+from harness.testing import (
+    FailingJudge,
+    FakeEmbedder,
+    OracleJudge,
+    ScriptedJudge,
+    digit_alternatives,
+    last_message,
+    make_record,
+)
 
 
 def request(text: str) -> CompletionRequest:
@@ -85,3 +93,39 @@ async def test_the_fake_embedder_gives_unit_vectors_whatever_the_company() -> No
     assert np.array_equal(together[1], alone[0])
     assert np.linalg.norm(together, axis=1) == pytest.approx(1.0, abs=1e-6)
     assert together[0] @ together[1] > together[0] @ together[2]
+
+
+PROMPT = PromptLogprobsRequest("ab\t?", 20, Task(TaskKind.SIMULATE, "z", texts=("ab",), spans=((3, 4),)))
+
+
+async def test_the_oracle_reads_prompts_by_its_rule_and_no_other_fake_does() -> None:
+    oracle = OracleJudge(lambda _: True, prompt_rule=lambda _: [[4.0]])
+    assert (oracle.capabilities.prompt_logprobs, OracleJudge(lambda _: True).capabilities.prompt_logprobs) == (
+        True,
+        False,
+    )
+    reply = await oracle.prompt_logprobs(PROMPT)
+    assert reply.tokens is not None
+    assert "".join(token.token for token in reply.tokens) == PROMPT.prompt
+    assert dict(reply.tokens[-1].alternatives) == digit_alternatives(4.0)
+    assert oracle.prompts == [PROMPT]
+    none = await ScriptedJudge(["x"]).prompt_logprobs(PROMPT)
+    assert (none.outcome, none.tokens) == (Outcome.ERROR, None)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.REFUSED, Outcome.TRUNCATED, Outcome.UNPARSED])
+async def test_prompts_fail_as_told(outcome: Outcome) -> None:
+    inner = OracleJudge(lambda _: True, prompt_rule=lambda _: [[4.0]])
+    reply = await FailingJudge(inner, outcome=outcome).prompt_logprobs(PROMPT)
+    if outcome is Outcome.UNPARSED:
+        assert reply.outcome is Outcome.OK
+        assert "".join(token.token for token in reply.tokens or ()) != PROMPT.prompt
+    else:
+        assert (reply.outcome, reply.tokens) == (outcome, None)
+    passed = await FailingJudge(inner, outcome=outcome, share=0.0).prompt_logprobs(PROMPT)
+    assert passed == await inner.prompt_logprobs(PROMPT)
+
+
+async def test_the_oracle_gives_a_whole_reply_as_it_is() -> None:
+    judge = OracleJudge(lambda _: "as it is", error_rate=1.0)
+    assert (await judge.complete(request("q"))).text == "as it is"

@@ -1,0 +1,1 @@
+"""Simulation: can the activation on every token be predicted from the explanation?"""

@@ -1,0 +1,34 @@
+"""Registers the simulation scorer."""
+
+from __future__ import annotations
+
+from harness.api import MetricSpec, Need, ScorerSpec, hookimpl
+
+__all__ = ["SIMULATION", "harness_scorers"]
+
+MOST_WRONG = -1e9  # an error has no bound, but a record holds no infinity
+
+SIMULATION = ScorerSpec(
+    name="simulation",
+    summary="Can the activation on every token be predicted from the explanation? Asked of a judge",
+    factory="harness_simulation.scorer:SimulationScorer",
+    config="harness_simulation.config:SimulationConfig",
+    citation="Bills et al. 2023, Language models can explain neurons in language models (simulation)",
+    metrics=(
+        MetricSpec("r", "Pearson correlation over the tokens of all windows", low=-1.0, chance=0.0),
+        MetricSpec("r_random_only", "the same over windows as they come at random in the corpus", low=-1.0, chance=0.0),
+        MetricSpec("r_mean_of_windows", "mean of the correlations within windows", low=-1.0, chance=0.0),
+        MetricSpec("r2_zero", "squared activation explained, about zero, held-out calibration", low=MOST_WRONG),
+        MetricSpec("r2_mean", "variance explained, about the mean, held-out calibration", low=MOST_WRONG, chance=0.0),
+        MetricSpec("absdev_zero", "absolute activation explained, held-out calibration", low=MOST_WRONG),
+    ),
+    primary_metric="r",
+    needs=frozenset({Need.JUDGE}),
+    check="harness_simulation.scorer:check",
+)
+
+
+@hookimpl
+def harness_scorers() -> tuple[ScorerSpec, ...]:
+    """Return the simulation scorer."""
+    return (SIMULATION,)

@@ -1,0 +1,36 @@
+"""Registers the surprisal scorer."""
+
+from __future__ import annotations
+
+from harness.api import MetricSpec, Need, ScorerSpec, hookimpl
+
+__all__ = ["SURPRISAL", "harness_scorers"]
+
+MOST_NATS = 1e6  # no bound, but a record holds no infinity
+
+SURPRISAL = ScorerSpec(
+    name="surprisal",
+    summary="Does the explanation make activating windows more probable to a language model than other windows?",
+    factory="harness_surprisal.scorer:SurprisalScorer",
+    config="harness_surprisal.config:SurprisalConfig",
+    citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (surprisal)",
+    metrics=(
+        MetricSpec("auroc", "P(an activating window gains more than another one), ties half", chance=0.5),
+        MetricSpec(
+            "nats_per_token",
+            "what the explanation adds to a token's log-probability in activating windows, less what it adds in others",
+            low=-MOST_NATS,
+            high=MOST_NATS,
+            chance=0.0,
+        ),
+    ),
+    primary_metric="auroc",
+    needs=frozenset({Need.JUDGE}),
+    check="harness_surprisal.scorer:check",
+)
+
+
+@hookimpl
+def harness_scorers() -> tuple[ScorerSpec, ...]:
+    """Return the surprisal scorer."""
+    return (SURPRISAL,)
