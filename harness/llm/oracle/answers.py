@@ -30,6 +30,7 @@ _NOISE = 0.05
 _CLEAR = 6.5  # strength from which a rating is 2: between those of a rule's core and of the rest
 _UNKNOWN_LEVELS = 4  # simulated strengths of an explanation that names nothing are below this
 _BASE_LOGPROB = -6.0
+_SWAY = 0.1  # nats by which anything said before changes a token's log-probability
 _RAISED = 4.0  # nats that the strongest match adds to a token's log-probability
 
 
@@ -135,10 +136,23 @@ class Oracle:
         named = (
             on_tokens(tokens, rule.strengths("".join(tokens))) if rule is not None and known else [0.0] * len(tokens)
         )
-        noise = draws.uniform(-1.0, 1.0, size=len(tokens)).tolist()
-        return Answer(
-            [_BASE_LOGPROB + one + _RAISED * value / STRONGEST for one, value in zip(noise, named, strict=True)]
-        )
+        noise = self._logprobs_of(task.texts[place], len(tokens), draws)
+        return Answer([one + _RAISED * value / STRONGEST for one, value in zip(noise, named, strict=True)])
+
+    def describes(self, task: Task, place: int, rule: Rule | None, draws: np.random.Generator) -> Answer:
+        """Return a log-probability for each word of the explanation, likelier after a text that holds a match."""
+        known = rule is not None and not self._errs(draws)
+        strength = rule.strongest(task.texts[place]) if rule is not None and known else 0.0
+        noise = self._logprobs_of(task.explanation, len(task.tokens[0]), draws)
+        return Answer([one + _RAISED * strength / STRONGEST for one in noise])
+
+    def _logprobs_of(self, text: str, n_tokens: int, draws: np.random.Generator) -> list[float]:
+        """Return how likely the tokens of a text are by themselves: the same whatever stands before, but for a little.
+
+        As with a language model, texts differ far more from each other than what is said before them changes.
+        """
+        own = generator(self.seed, "oracle", "text", text).uniform(-1.0, 1.0, size=n_tokens)
+        return [float(value) for value in _BASE_LOGPROB + own + draws.uniform(-_SWAY, _SWAY, size=n_tokens)]
 
     def write(self, task: Task, rule: Rule | None, draws: np.random.Generator) -> list[str]:
         """Return texts that hold a match, quoted from the demo corpus and the planted texts."""
@@ -181,6 +195,7 @@ _EACH: Mapping[TaskKind, Callable[[Oracle, Task, int, Rule | None, np.random.Gen
     TaskKind.SIMULATE: Oracle.simulate,
     TaskKind.NAMES_TOKEN: Oracle.contains,
     TaskKind.LIKELIHOOD: Oracle.likelihood,
+    TaskKind.DESCRIBES: Oracle.describes,
 }
 _TOGETHER: Mapping[TaskKind, Callable[[Oracle, Task, Rule | None, np.random.Generator], Any]] = {
     TaskKind.WRITE: Oracle.write,

@@ -11,6 +11,7 @@ from harness.llm.facts import EndpointFacts
 from harness.llm.oracle.answers import Oracle
 from harness.llm.price import FREE
 from harness.llm.protocol import Completion, PromptLogprobs, Spending, TokenAlternatives
+from harness.llm.readings import read_off
 from harness.llm.task import TaskKind
 from harness.llm.wire import ChoiceMode, StructuredMode
 from harness.outcome import Outcome, Usage
@@ -32,6 +33,7 @@ ORACLE_FACTS = EndpointFacts(
     StructuredMode.JSON_SCHEMA, ChoiceMode.GRAMMAR, logprobs=True, prompt_logprobs=True, seeds=True
 )
 
+_READ_OFF = frozenset({TaskKind.LIKELIHOOD, TaskKind.SIMULATE, TaskKind.DESCRIBES})
 _ERROR_RATE = "error_rate"
 _CHARACTERS_PER_TOKEN = 4
 _OTHER_RATINGS = 0.1  # probability of each choice that is not the answer, where there are more than two
@@ -125,27 +127,33 @@ class OracleJudge:
         task = self._task(request.task)
         await asyncio.sleep(0)  # lets what waits beside it go on
         answers = self._oracle.answers(task, request.repeat + (request.seed or 0))
-        text, logprobs = _chosen(request.choices, answers) if request.choices else (_reply(task, answers), None)
+        text, logprobs = _chosen(request.choices, answers) if request.choices else _replied(task, answers)
         usage = self._bill(sum(len(message.content) for message in request.messages), text)
         return Completion(text, Outcome.OK, usage, logprobs=logprobs if request.top_logprobs else None)
 
     async def prompt_logprobs(self, request: PromptLogprobsRequest) -> PromptLogprobs:
-        """Return log-probabilities of the tokens of the task; what stands before them is one token without any.
+        """Return what is read off a prompt: see ``harness.llm.task``.
+
+        Where the task does not say where its answers stand, they are of the last tokens, and what stands before those
+        is one token without any.
 
         Raises:
             LLMError: If there is no task, or one that asks for something else.
         """
         task = self._task(request.task)
-        if task.kind is not TaskKind.LIKELIHOOD:
+        if task.kind not in _READ_OFF:
             raise LLMError(f"a task '{task.kind}' is not answered by a prompt's log-probabilities")
         await asyncio.sleep(0)
         answers = self._oracle.answers(task)
+        bill = self._bill(len(request.prompt), "")
+        if task.spans:
+            return PromptLogprobs(read_off(request, [answer.value for answer in answers]), Outcome.OK, bill)
         tokens = [token for text in task.tokens for token in text]
         values = [value for answer in answers for value in answer.value]
         lead = request.prompt[: max(0, len(request.prompt) - sum(map(len, tokens)))]
         found = [TokenAlternatives(lead, None)] if lead else []
         found += [TokenAlternatives(token, value) for token, value in zip(tokens, values, strict=True)]
-        return PromptLogprobs(tuple(found), Outcome.OK, self._bill(len(request.prompt), ""))
+        return PromptLogprobs(tuple(found), Outcome.OK, bill)
 
     def _task(self, task: Task | None) -> Task:
         if task is not None:
@@ -166,10 +174,11 @@ def _rate(config: LLMConfig) -> float:
     return float(config.engine.get(_ERROR_RATE, 0.0))
 
 
-def _reply(task: Task, answers: Sequence[Answer]) -> str:
+def _replied(task: Task, answers: Sequence[Answer]) -> tuple[str, tuple[TokenAlternatives, ...]]:
     if task.reply is None:
         raise LLMError(f"a task '{task.kind}' states neither choices nor how to reply")
-    return task.reply([answer.value for answer in answers])
+    text = task.reply([answer.value for answer in answers])
+    return text, (TokenAlternatives(text, 0.0, {text: 0.0}),)
 
 
 def _chosen(choices: Sequence[str], answers: Sequence[Answer]) -> tuple[str, tuple[TokenAlternatives, ...]]:
