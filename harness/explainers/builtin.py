@@ -91,7 +91,7 @@ CONTROLS = (
         summary="Of a planted feature: a description that goes near what it fires on, and is wrong.",
         factory=f"{_PLANTED}:PlantedRelated",
         config=PlantedTextConfig,
-        rank="below a broad or narrow explanation, about chance",
+        rank="below a broad or narrow explanation; near chance unless nearness of topic counts",
     ),
     ControlSpec(
         name="planted_wrong_token",

@@ -61,16 +61,14 @@ def test_every_scorer_tells_true_explanations_from_other_ones(reports: dict[str,
         assert report["auroc"]["empty"]["low"] > 0.5, name
 
 
-@pytest.mark.parametrize("scorer", ["detection", "fuzzing"])
-def test_judged_scorers_are_at_chance_where_nothing_is_said(reports: dict[str, dict[str, Any]], scorer: str) -> None:
-    empty = reports[scorer]["scores"]["empty"]
-    assert empty["low"] <= 0.5 <= empty["high"]
-
-
 @pytest.mark.parametrize("scorer", SCORERS)
-def test_scorers_are_at_chance_on_shuffled_explanations(reports: dict[str, dict[str, Any]], scorer: str) -> None:
-    shuffled = reports[scorer]["scores"]["shuffled"]
-    assert shuffled["low"] <= 0.5 <= shuffled["high"]
+@pytest.mark.parametrize("name", ["shuffled", "other", "empty"])
+def test_scorers_are_at_chance_on_wrong_explanations(
+    reports: dict[str, dict[str, Any]], scorer: str, name: str
+) -> None:
+    """Of nine intervals at 95 % some miss chance by chance, so it is three standard errors that must hold it."""
+    found = reports[scorer]["scores"][name]
+    assert abs(found["mean"] - 0.5) <= 3 * found["se"]
 
 
 def test_only_a_scorer_that_asks_about_tokens_tells_a_wrong_token(reports: dict[str, dict[str, Any]]) -> None:

@@ -22,3 +22,11 @@ def test_no_results_folder_is_a_user_error(harness: Callable[..., Result], tmp_p
         result = harness("leaderboard", action, "--results", str(tmp_path / "nothing"))
         assert result.code == 2
         assert result.err.startswith("harness: error: ")
+
+
+def test_a_leaderboard_of_scorers_needs_planted_explanations(harness: Callable[..., Result], tmp_path: Path) -> None:
+    result = harness("leaderboard", "scorers", "--results", str(tmp_path))
+    assert result.code == 2
+    assert "harness run experiment=scorer_benchmark" in result.err
+    named = harness("leaderboard", "show", "some-run", "--results", str(tmp_path))
+    assert (named.code, "takes no runs" in named.err) == (2, True)

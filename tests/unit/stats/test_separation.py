@@ -26,16 +26,33 @@ def test_only_features_with_both_values_count() -> None:
     assert (found.n, found.mean) == (2, 1.0)
 
 
-def test_where_all_samples_agree_the_interval_is_not_certain() -> None:
-    found = separation(dict.fromkeys(range(10), 0.9), dict.fromkeys(range(10), 0.5), seed=0)
-    assert found.mean == 1.0
-    assert found.low == pytest.approx(0.025 ** (2 / 10))
-    assert found.high == 1.0
-    tied = separation(dict.fromkeys(range(10), 0.5), dict.fromkeys(range(10), 0.5), seed=0)
+@pytest.mark.parametrize(("n", "low"), [(10, 0.74), (77, 0.96), (1000, 0.997)])
+def test_where_all_samples_agree_the_interval_is_not_certain(n: int, low: float) -> None:
+    found = separation(dict.fromkeys(range(n), 0.9), dict.fromkeys(range(n), 0.5), seed=0)
+    assert (found.mean, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(low, abs=0.03)
+    tied = separation(dict.fromkeys(range(n), 0.5), dict.fromkeys(range(n), 0.5), seed=0)
     assert tied.low is not None
     assert tied.high is not None
     assert tied.mean == 0.5
+    assert tied.low < 0.5
     assert tied.low + tied.high == pytest.approx(1.0)
+
+
+def test_pairing_makes_the_interval_narrow() -> None:
+    rng = np.random.default_rng(0)
+    lower = dict(enumerate(rng.random(60).tolist()))
+    paired = separation({feature: value + 0.05 for feature, value in lower.items()}, lower, seed=0)
+    apart = separation({(feature + 7) % 60: value + 0.05 for feature, value in lower.items()}, lower, seed=0)
+    assert paired.mean == apart.mean
+    assert (paired.high or 0) - (paired.low or 0) < 0.5 * ((apart.high or 0) - (apart.low or 0))
+
+
+def test_one_tie_does_not_make_the_interval_narrower() -> None:
+    lower = dict.fromkeys(range(50), 0.5)
+    all_above = separation(dict.fromkeys(range(50), 0.9), lower, seed=0)
+    one_tied = separation({**dict.fromkeys(range(50), 0.9), 7: 0.5}, lower, seed=0)
+    assert (one_tied.low or 1) < (all_above.low or 0) < 1
 
 
 def test_no_features_and_one_have_no_interval() -> None:
