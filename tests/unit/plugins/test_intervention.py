@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -546,3 +548,19 @@ async def test_the_estimate_of_the_likelihood_form_is_what_is_asked() -> None:
     spec, content = params("intervention")
     scorer = spec.resolve_factory()(spec.resolve_config()(**content))
     assert scorer.estimate(ExampleShape(20, 20, 24)).calls == len(judge.asked) == 100
+
+
+def test_listing_the_scorers_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, harness_intervention.plugin, harness.testing; "
+        "print([name for name in ('torch', 'numpy', 'scipy', 'litellm', 'transformers') if name in sys.modules])"
+    )
+    root = Path(harness_intervention.plugin.__file__).parents[2]
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{root}:{root / 'plugins'}"},
+    )
+    assert told.stdout.strip() == "[]"

@@ -205,9 +205,10 @@ async def test_scorers_share_one_access_to_a_subject(
     assert given[2].subject is not given[0].subject
     assert loaded == ["planted", "second"]
     assert len(pool._threads) == 1  # both are of one model
-    assert given[0].subject is not None
-    assert given[0].subject.steers
-    assert given[0].subject.identity == {"model": "m"}
+    access = given[0].subject
+    assert access is not None
+    assert access.steers
+    assert access.identity == {"model": "m"}
     await resources.close()
     assert pool._threads == {}
 
