@@ -51,6 +51,7 @@ SUBJECTS: tuple[SubjectSpec, ...] = (
         factory="harness.subjects.planted.source:build",
         config="harness.subjects.configs:PlantedConfig",
         source_identity="harness.subjects.planted.identity:planted_identity",
+        writes=False,
     ),
     SubjectSpec(
         name="planted_output",

@@ -78,7 +78,7 @@ FAITHFULNESS = ScorerSpec(
         MetricSpec("fade_faithfulness", "the paper's: largest rise over the ablated feature, behind its gate"),
     ),
     primary_metric="rise_over_unmodified",
-    needs=frozenset({Need.JUDGE, Need.SUBJECT}),
+    needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
 )
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-SCORERS = ("detection", "fuzzing", "embedding")
+SCORERS = (
+    "detection", "fuzzing", "embedding", "simulation", "surprisal", "generation", "clarity", "responsiveness", "purity",
+)  # fmt: skip
+FEATURES_USED = 20
 
 
 @pytest.fixture(scope="module")
