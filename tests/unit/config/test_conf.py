@@ -32,6 +32,14 @@ def override(group: str, name: str) -> str:
     return f"{group}=[{name}]" if group in {"subject", "scorers", "controls"} else f"{group}={name}"
 
 
+ALONGSIDE = {
+    "judge=none": ["scorers=[embedding]"],
+    "explainer=contrastive": ["examples.explain_non_activating=10"],
+    "explainer=ngram": ["examples.explain_non_activating=10"],
+    "explainer=refined": ["examples.explain_non_activating=10"],
+}
+"""What an option cannot do without."""
+
 NAMED = {("features", "file"), ("features", "list")}
 """Options whose value has a sentence of its own for being missing."""
 
@@ -42,7 +50,7 @@ def test_every_option_composes_and_lacks_only_what_the_user_must_say(
 ) -> None:
     chosen = override(group, name)
     try:
-        run = resolve(chosen, *(["scorers=[embedding]"] if chosen == "judge=none" else []))
+        run = resolve(chosen, *ALONGSIDE.get(chosen, ()))
     except ConfigError as error:
         assert error.what == "a value is needed" or (group, name) in NAMED, error  # noqa: PT017
     else:
@@ -62,6 +70,15 @@ def test_the_command_line_may_choose_against_an_experiment(catalogue: Catalogue)
         assert composed.name == name
         assert composed.corpus.plugin == "text"
         assert composed.features.select == "all"
+
+
+@pytest.mark.parametrize("name", ["contrastive", "ngram", "refined"])
+def test_explainers_that_compare_are_refused_where_there_is_nothing_silent(
+    resolve: Callable[..., ResolvedRun], name: str
+) -> None:
+    with pytest.raises(ConfigError, match=name) as refused:
+        resolve(f"explainer={name}", "examples.explain_non_activating=0")
+    assert refused.value.where == "examples.explain_non_activating"
 
 
 def plugin_options() -> list[tuple[str, str, dict[str, Any]]]:

@@ -22,7 +22,17 @@ CONTROL_SPECS = {spec.name: spec for spec in CONTROLS}
 
 
 def test_the_names_are_those_of_the_house() -> None:
-    assert [spec.name for spec in EXPLAINERS] == ["default", "imported", "top_tokens"]
+    assert [spec.name for spec in EXPLAINERS] == [
+        "default",
+        "refined",
+        "contrastive",
+        "token_activations",
+        "max_activation_logits",
+        "logit_tokens",
+        "ngram",
+        "imported",
+        "top_tokens",
+    ]
     assert [spec.name for spec in CONTROLS] == ["shuffled", "top_tokens", "empty"]
 
 
