@@ -150,8 +150,7 @@ class Refined:
         return self._config.max_tokens or _REWRITE_TOKENS
 
     def estimate(self, n_examples: int, window_tokens: int, counter: TokenCounter = APPROXIMATE) -> ExplainerEstimate:
-        """Return the calls if every round is needed: a first text, the rewritten ones, and the checks of all of
-        them."""
+        """Return the calls if every round is needed: the texts written, and the checks of all of them."""
         config = self._config
         base = self._base.estimate(n_examples, window_tokens, counter)
         window = window_tokens + _TOKENS_BESIDE_WINDOW
