@@ -24,13 +24,16 @@ def parameters_of(config: Any) -> dict[str, Any]:
     """Return the parameters in a dataclass as plain data, for identities.
 
     One marked ``LATER`` is left out while it stands at its default: that it can be set made no earlier run a different
-    one. Its default must mean what was done before.
+    one. Its default must mean what was done before. The same holds for those of a dataclass inside another.
     """
-    later = {field.name: field.default for field in dataclasses.fields(config) if field.metadata.get("later")}
-    parameters: dict[str, Any] = plain(config)
-    return {
-        name: value for name, value in parameters.items() if name not in later or getattr(config, name) != later[name]
-    }
+    kept = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("later") and value == field.default:
+            continue
+        nested = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        kept[field.name] = parameters_of(value) if nested else plain(value)
+    return kept
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  -- one return per kind of value reads best

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from harness.cli.kinds import SHOWABLE, disabled_plugins
 from harness.cli.output import warn_of_broken, write, write_json, write_table
+from harness.config.parameters import parameters
+from harness.config.schema import ExamplesConfig
+from harness.errors import HarnessError, PluginError
 from harness.identity import plain
 from harness.registry.catalogue import load_catalogue
+from harness.scoring.protocol import ExampleShape
 
 if TYPE_CHECKING:
     import argparse
 
     from harness.registry.catalogue import Registered
-    from harness.registry.specs import Spec
+    from harness.registry.specs import ScorerSpec, Spec
+    from harness.scoring.protocol import Scorer
 
 __all__ = ["show"]
 
@@ -26,7 +31,7 @@ def show(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue(disabled_plugins(arguments.plugins))
     warn_of_broken(catalogue)
     registered = catalogue.get(kind, arguments.name)
-    facts = _facts(registered)
+    facts = _facts(arguments.kind, registered)
     if arguments.json:
         write_json(facts)
     else:
@@ -34,7 +39,7 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _facts(registered: Registered[Spec]) -> dict[str, Any]:
+def _facts(kind: str, registered: Registered[Spec]) -> dict[str, Any]:
     spec: Any = registered.spec
     config = spec.resolve_config()
     facts: dict[str, Any] = {
@@ -48,10 +53,38 @@ def _facts(registered: Registered[Spec]) -> dict[str, Any]:
         "description": inspect.getdoc(config) or "",
         "parameters": _parameters(config),
     }
+    if kind == "scorer":
+        facts |= {"definition": _definition(spec), "primary_metric": spec.primary_metric, "cost": _cost(spec)}
     for name in ("metrics", "primary_metric", "needs", "needs_llm", "rank"):
         if hasattr(spec, name):
             facts[name] = plain(getattr(spec, name))
     return facts
+
+
+def _definition(spec: ScorerSpec) -> str:
+    """Return what a scorer says of itself, or "" where it cannot be loaded (an extra that is not installed)."""
+    try:
+        return inspect.getdoc(spec.resolve_factory()) or ""
+    except PluginError:
+        return ""
+
+
+def _cost(spec: ScorerSpec) -> dict[str, Any] | None:
+    """Return what one explanation takes at the default examples and parameters; None where that cannot be said."""
+    examples = ExamplesConfig()
+    shape = ExampleShape(examples.score_activating, examples.score_non_activating, examples.window_tokens)
+    try:
+        scorer: Scorer = spec.resolve_factory()(parameters(spec.resolve_config(), {}, spec.name))
+    except HarnessError:
+        return None
+    asked = dataclasses.asdict(scorer.estimate(shape))
+    given = {
+        "activating_windows": shape.n_activating,
+        "silent_windows": shape.n_non_activating,
+        "window_tokens": shape.window_tokens,
+        "explanation_tokens": shape.explanation_tokens,
+    }
+    return {**asked, **given}
 
 
 def _parameters(config: type, prefix: str = "") -> list[dict[str, Any]]:
@@ -84,6 +117,10 @@ def _write(kind: str, facts: dict[str, Any]) -> None:
         write(f"needs     {', '.join(facts['needs']) or 'nothing'}")
     if "rank" in facts:
         write(f"rank      {facts['rank']}")
+    if facts.get("cost"):
+        write(f"cost      {_cost_line(facts['cost'])}")
+    if facts.get("definition"):
+        write(f"\n{facts['definition']}")
     if facts["description"]:
         write(f"\n{facts['description']}")
     if facts["parameters"]:
@@ -96,6 +133,14 @@ def _write(kind: str, facts: dict[str, Any]) -> None:
     if "metrics" in facts:
         write("")
         write_table(("metric", "range", "chance", "better", "what"), [_metric(m, facts) for m in facts["metrics"]])
+
+
+def _cost_line(cost: dict[str, Any]) -> str:
+    windows = f"{cost['activating_windows']} + {cost['silent_windows']} windows of {cost['window_tokens']} tokens"
+    if not cost["calls"]:
+        return f"no question to a judge ({windows})"
+    tokens = f"{cost['input_tokens']:,} tokens read, {cost['output_tokens']:,} written"
+    return f"about {cost['calls']} questions an explanation, {tokens} ({windows})"
 
 
 def _metric(metric: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.config.sizes import size_in_bytes
 from harness.errors import ConfigError, UnknownNameError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.config.resolved import ResolvedRun
     from harness.config.schema import BudgetConfig, CorpusTokens, ExecutionConfig, FeaturesConfig, MemoryConfig
+    from harness.registry.specs import ExplainerSpec
 
 __all__ = ["check_name", "check_run", "reads_only"]
 
@@ -62,6 +63,13 @@ def check_run(run: ResolvedRun) -> None:
             f"{run.corpus_tokens.context_length}",
             where="examples.window_tokens",
             hint="a smaller window, or a larger corpus.context_length",
+        )
+    spec = cast("ExplainerSpec", run.explainer.registered.spec)
+    if spec.needs_silent and run.examples.explain_non_activating < 1:
+        raise ConfigError(
+            f"explainer '{spec.name}' compares with silent windows, and the explain half gets none",
+            where="examples.explain_non_activating",
+            hint="examples.explain_non_activating=10",
         )
     if run.set_name in run.controls:
         raise ConfigError(

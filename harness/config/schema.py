@@ -30,7 +30,11 @@ __all__ = [
 
 @dataclass
 class ModelConfig:
-    """A subject model: a hub id, a local folder, a ``.gguf`` file or a ``wheel://`` material."""
+    """A subject model: a hub id, a local folder, a ``.gguf`` file or a ``wheel://`` material.
+
+    ``randomise`` is a seed: every weight is drawn anew, each tensor keeping its shape, mean and spread. Features of
+    such a model are a control: what explanations of them score, explanations of the trained model's must exceed.
+    """
 
     path: str = MISSING
     revision: str | None = None
@@ -38,6 +42,7 @@ class ModelConfig:
     dtype: str = "bfloat16"
     device: str = "cpu"
     trust_remote_code: bool = False
+    randomise: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from harness.explainers.config import (
+    ContrastiveConfig,
     DefaultConfig,
     EmptyConfig,
     ImportedConfig,
+    LogitTokensConfig,
+    MaxActivationLogitsConfig,
+    NgramConfig,
     PlantedTextConfig,
+    RefinedConfig,
     ShuffledConfig,
+    TokenActivationsConfig,
     TopTokensConfig,
 )
 from harness.registry.specs import ControlSpec, ExplainerSpec
@@ -25,6 +31,53 @@ EXPLAINERS = (
         config=DefaultConfig,
         citation="Paulo et al. 2024, Automatically Interpreting Millions of Features in LLMs, section 3.1",
         needs_llm=True,
+    ),
+    ExplainerSpec(
+        name="refined",
+        summary="As default, then rewritten from its own failures on a part of the explain half; the best stays.",
+        factory="harness.explainers.refined:Refined",
+        config=RefinedConfig,
+        needs_llm=True,
+        needs_silent=True,
+    ),
+    ExplainerSpec(
+        name="contrastive",
+        summary="A language model sees active windows beside silent ones and says what makes the difference.",
+        factory="harness.explainers.contrastive:Contrastive",
+        config=ContrastiveConfig,
+        citation="Paulo et al. 2024, arXiv 2410.13928, reference code (contrastive explainer)",
+        needs_llm=True,
+        needs_silent=True,
+    ),
+    ExplainerSpec(
+        name="token_activations",
+        summary="A language model sees every token with its strength, 0 to 10, and completes a sentence.",
+        factory="harness.explainers.token_activations:TokenActivations",
+        config=TokenActivationsConfig,
+        citation="Bills et al. 2023, Language models can explain neurons in language models, step 1",
+        needs_llm=True,
+    ),
+    ExplainerSpec(
+        name="max_activation_logits",
+        summary="A language model sees strongest tokens, next tokens and promoted tokens and gives a short label.",
+        factory="harness.explainers.max_activation_logits:MaxActivationLogits",
+        config=MaxActivationLogitsConfig,
+        citation="Neuronpedia, explanation type np_max-act-logits",
+        needs_llm=True,
+    ),
+    ExplainerSpec(
+        name="logit_tokens",
+        summary="A language model sees the tokens a feature promotes and nothing else; for output features.",
+        factory="harness.explainers.logit_tokens:LogitTokens",
+        config=LogitTokensConfig,
+        needs_llm=True,
+    ),
+    ExplainerSpec(
+        name="ngram",
+        summary="Names the n-grams that best tell activating windows from silent ones; asks no language model.",
+        factory="harness.explainers.ngram:Ngrams",
+        config=NgramConfig,
+        needs_silent=True,
     ),
     ExplainerSpec(
         name="imported",

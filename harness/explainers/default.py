@@ -8,27 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.errors import LLMError
+from harness.explainers.asking import draft_of, llm_of, nothing_active, request
 from harness.explainers.parse import parse_reply
 from harness.explainers.prompt import build_messages, shared_prefix
-from harness.explainers.protocol import Draft, ExplainerEstimate
-from harness.identity import canonical_json, text_sha256
+from harness.explainers.protocol import ExplainerEstimate
 from harness.llm.counting import APPROXIMATE
-from harness.llm.protocol import CompletionRequest, Message
-from harness.outcome import Outcome
+from harness.llm.protocol import Message
 
 if TYPE_CHECKING:
     from harness.examples.record import ExplainRecord
     from harness.explainers.config import DefaultConfig
-    from harness.explainers.protocol import ExplainerResources
+    from harness.explainers.parse import ParsedReply
+    from harness.explainers.protocol import Draft, ExplainerResources
     from harness.llm.counting import TokenCounter
-    from harness.llm.protocol import Completion
 
 __all__ = ["DefaultExplainer"]
 
 _MAX_TOKENS = 80
 _MAX_TOKENS_REASONING = 320
-_SEEDS = 2**31
 # For estimates, as measured on the demo, whose windows have 16 tokens: what a window has beside its text ("Text 1:",
 # the marks, the end of the line), the list of marked words, one line of strengths, and how long answers are.
 _TOKENS_BESIDE_WINDOW = 7
@@ -51,15 +48,12 @@ class DefaultExplainer:
         Raises:
             LLMError: If there is no language model, or its endpoint cannot be used at all.
         """
-        if resources.llm is None:
-            raise LLMError(
-                "the default explainer needs a language model", where="explainer.llm", hint="llm@explainer.llm=local"
-            )
-        if not any(example.max_activation > 0 for example in record.examples.activating):
-            return Draft(None, Outcome.ERROR, error=f"feature {record.feature} has no activating example to explain")
+        llm = llm_of(resources, "default")
+        if (impossible := nothing_active(record)) is not None:
+            return impossible
         messages = build_messages(record, self._config)
-        completion = await resources.llm.complete(self._request(messages, resources.seed))
-        return self._draft(completion, _digest(messages))
+        completion = await llm.complete(request(messages, self._config, self._max_tokens, resources.seed))
+        return draft_of(completion, messages, self._read)
 
     def estimate(self, n_examples: int, window_tokens: int, counter: TokenCounter = APPROXIMATE) -> ExplainerEstimate:
         """Return one call: its shared part counted as it is, windows and answer by what is usual."""
@@ -82,31 +76,5 @@ class DefaultExplainer:
             return self._config.max_tokens
         return _MAX_TOKENS_REASONING if self._config.chain_of_thought else _MAX_TOKENS
 
-    def _request(self, messages: tuple[Message, ...], seed: int) -> CompletionRequest:
-        # A greedy answer has no use for a seed, and without one the answer cache serves it to any run.
-        sampled = self._config.temperature > 0
-        return CompletionRequest(
-            messages=messages,
-            max_tokens=self._max_tokens,
-            temperature=self._config.temperature,
-            seed=seed % _SEEDS if sampled else None,
-            repeat=self._config.repeat,
-        )
-
-    def _draft(self, completion: Completion, prompt_sha256: str) -> Draft:
-        reply, usage = completion.text, completion.usage
-        if completion.outcome not in {Outcome.OK, Outcome.TRUNCATED} or reply is None:
-            # An endpoint that says OK and gives no text has not answered.
-            outcome = Outcome.ERROR if completion.outcome is Outcome.OK else completion.outcome
-            error = completion.error or f"the language model gave no text ({completion.outcome.value})"
-            return Draft(None, outcome, usage, reply, prompt_sha256, error=error)
-        parsed = parse_reply(
-            reply,
-            truncated=completion.outcome is Outcome.TRUNCATED,
-            marker_required=self._config.chain_of_thought,
-        )
-        return Draft(parsed.text, parsed.outcome, usage, reply, prompt_sha256, error=parsed.error)
-
-
-def _digest(messages: tuple[Message, ...]) -> str:
-    return text_sha256(canonical_json(messages))
+    def _read(self, reply: str, truncated: bool) -> ParsedReply:
+        return parse_reply(reply, truncated=truncated, marker_required=self._config.chain_of_thought)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from harness.examples.record import Example
 
-__all__ = ["DELIMITERS", "Delimiters", "Run", "choose_delimiters", "marked_runs", "render", "strengths"]
+__all__ = ["DELIMITERS", "Delimiters", "Run", "characters", "choose_delimiters", "marked_runs", "render", "strengths"]
 
 STRENGTHS = 10
 
@@ -47,7 +47,7 @@ def marked_runs(example: Example, threshold: float) -> tuple[Run, ...]:
     edges of an active run is moved out of it, unless the run is nothing else: a mark then surrounds the word itself.
     """
     floor = threshold * example.max_activation
-    pieces = [(text, value > max(floor, 0.0)) for text, value in _characters(example)]
+    pieces = [(text, value > max(floor, 0.0)) for text, value in characters(example)]
     runs = [
         Run(for_prompt("".join(text for text, _ in group)), active)
         for active, group in groupby(pieces, key=lambda piece: piece[1])
@@ -64,7 +64,7 @@ def strengths(example: Example, threshold: float, largest: float) -> tuple[tuple
     floor = threshold * example.max_activation
     return tuple(
         (for_prompt(text), min(STRENGTHS, math.floor(STRENGTHS * value / largest)) if largest > 0 else 0)
-        for text, value in _characters(example)
+        for text, value in characters(example)
         if value > max(floor, 0.0)
     )
 
@@ -98,7 +98,7 @@ def _unambiguous(runs: Sequence[Run], marks: Delimiters) -> bool:
     return found == [run.text for run in runs if run.active] and for_prompt(rendered) == rendered
 
 
-def _characters(example: Example) -> Iterator[tuple[str, float]]:
+def characters(example: Example) -> Iterator[tuple[str, float]]:
     """Yield texts with their activation; tokens that only begin a character lend theirs to the one that ends it."""
     pending = 0.0
     for text, value in zip(example.tokens, example.activations, strict=True):

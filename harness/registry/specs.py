@@ -121,9 +121,12 @@ class ExplainerSpec(Spec):
 
     ``identity(config) -> plain data`` names what the parameters alone do not determine (the digest of a file they
     point to), so that explanations are written again when it changes; None where the parameters say all.
+    ``needs_silent`` says that it compares activating windows with silent ones, so that a run whose explain half has
+    none is refused before anything is done.
     """
 
     needs_llm: bool = False
+    needs_silent: bool = False
     identity: Factory | None = None
 
     def resolve_identity(self) -> Callable[..., Any] | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIRECTIONS_VERSION",
     "POLARITIES",
+    "RANDOMISE_VERSION",
     "attention_heads_identity",
     "direction_files",
     "directions_identity",
@@ -43,6 +44,9 @@ __all__ = [
 DIRECTIONS_VERSION = 2
 """Raise it when write directions, and so what is shown of them, could change. 2: they go through a norm's gain."""
 
+RANDOMISE_VERSION = 1
+"""Raise it when other weights would be drawn from the same seed."""
+
 POLARITIES = ("positive", "negative", "absolute")
 
 # Formats whose files do not tell an SAE from a transcoder; their paths do, where they are kept.
@@ -58,7 +62,10 @@ def model_identity_of(config: ModelConfig) -> dict[str, Any]:
     Raises:
         MaterialError: If the model does not exist.
     """
-    return {"weights": checkpoint_identity(config.path, config.revision, config.sha256), "dtype": config.dtype}
+    identity = {"weights": checkpoint_identity(config.path, config.revision, config.sha256), "dtype": config.dtype}
+    if config.randomise is not None:
+        identity["randomised"] = {"seed": config.randomise, "version": RANDOMISE_VERSION}
+    return identity
 
 
 def sae_header(config: SaeConfig) -> SourceHeader:

@@ -20,6 +20,7 @@ from harness.subjects.architecture import text_config
 from harness.subjects.hooks import read_hidden_states
 from harness.subjects.identity import model_identity_of
 from harness.subjects.protocol import TokenHookpoint
+from harness.subjects.randomised import randomise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +118,8 @@ def load_model(config: ModelConfig, cache: Path, progress: Progress = SILENT) ->
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise _load_error(config, error) from error
     model.requires_grad_(requires_grad=False)
+    if config.randomise is not None:
+        randomise(model, config.randomise)
     model = model.to(device).eval()
     widen_slow_products(model)
     return SubjectModel(model, tokenizer, model_identity(config, cache))

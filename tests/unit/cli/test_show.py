@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +44,29 @@ def test_a_scorer_shows_metrics_with_chance_parameters_and_citation(harness: Cal
     text = harness("show", "scorer", "detection").out
     assert "needs     judge" in text
     assert "auroc *" in text
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "show_scorer.txt"
+
+
+def test_a_scorer_is_shown_whole(harness: Callable[..., Result]) -> None:
+    shown = re.sub(r"(?m)^(from +\S+) .*$", r"\1 VERSION", harness("show", "scorer", "detection").out)
+    if os.environ.get("HARNESS_WRITE_GOLDEN"):
+        GOLDEN.write_text(shown, encoding="utf-8")
+    assert shown == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_scorer_says_what_an_explanation_costs(harness: Callable[..., Result]) -> None:
+    cost = json.loads(harness("show", "scorer", "detection", "--json").out)["cost"]
+    assert (cost["calls"], cost["activating_windows"], cost["silent_windows"], cost["window_tokens"]) == (
+        40,
+        20,
+        20,
+        32,
+    )
+    assert cost["input_tokens"] > 40 * 32
+    assert "no question to a judge" in harness("show", "scorer", "embedding").out
+    assert "cost" not in json.loads(harness("show", "subject", "sae", "--json").out)
 
 
 def test_nested_parameters_have_dotted_names_and_say_what_is_needed(harness: Callable[..., Result]) -> None:

@@ -32,6 +32,14 @@ def override(group: str, name: str) -> str:
     return f"{group}=[{name}]" if group in {"subject", "scorers", "controls"} else f"{group}={name}"
 
 
+ALONGSIDE = {
+    "judge=none": ["scorers=[embedding]"],
+    "explainer=contrastive": ["examples.explain_non_activating=10"],
+    "explainer=ngram": ["examples.explain_non_activating=10"],
+    "explainer=refined": ["examples.explain_non_activating=10"],
+}
+"""What an option cannot do without."""
+
 NAMED = {("features", "file"), ("features", "list")}
 """Options whose value has a sentence of its own for being missing."""
 
@@ -42,7 +50,7 @@ def test_every_option_composes_and_lacks_only_what_the_user_must_say(
 ) -> None:
     chosen = override(group, name)
     try:
-        run = resolve(chosen, *(["scorers=[embedding]"] if chosen == "judge=none" else []))
+        run = resolve(chosen, *ALONGSIDE.get(chosen, ()))
     except ConfigError as error:
         assert error.what == "a value is needed" or (group, name) in NAMED, error  # noqa: PT017
     else:
@@ -57,11 +65,64 @@ def test_every_option_says_what_it_is(catalogue: Catalogue, group: str, name: st
 
 
 def test_the_command_line_may_choose_against_an_experiment(catalogue: Catalogue) -> None:
-    for name in ("demo", "demo_full", "smoke"):
+    names = [path.stem for path in FILES if path.parent.name == "experiment"]
+    assert {"demo", "demo_full", "smoke"} < set(names)
+    for name in names:
         composed = compose_run(["corpus=text", "features=all", f"experiment={name}"], catalogue)
         assert composed.name == name
         assert composed.corpus.plugin == "text"
         assert composed.features.select == "all"
+
+
+@pytest.mark.parametrize("name", ["contrastive", "ngram", "refined"])
+def test_explainers_that_compare_are_refused_where_there_is_nothing_silent(
+    resolve: Callable[..., ResolvedRun], name: str
+) -> None:
+    with pytest.raises(ConfigError, match=name) as refused:
+        resolve(f"explainer={name}", "examples.explain_non_activating=0")
+    assert refused.value.where == "examples.explain_non_activating"
+
+
+STUDIES = {
+    "explainer_size": ["llm@explainer.llm=litellm", "explainer.llm.model=openai/gpt-4o-mini"],
+    "sampling": ["examples.explain_strategy=top", "examples.explain_activating=10", "examples.window_tokens=64"],
+    "neurons_vs_sae": ["subject=[demo_sae]"],
+    "scorer_agreement": ["scorers=[detection_list,fuzzing_list,embedding]"],
+    "random_model_control": ["subject.demo_neurons_random.model.randomise=7"],
+}
+"""The published studies, each with overrides that its page names."""
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_resolve_as_they_are_and_varied(resolve: Callable[..., ResolvedRun], name: str) -> None:
+    plain, varied = resolve(f"experiment={name}"), resolve(f"experiment={name}", *STUDIES[name])
+    assert plain.name == varied.name == name
+    assert plain.controls
+    assert plain.config_sha256 != varied.config_sha256
+
+
+@pytest.mark.parametrize("strategy", ["top", "random", "quantiles", "mix", "importance"])
+@pytest.mark.parametrize("explainer", ["default", "cot", "activations", "logits", "token_activations"])
+def test_every_arm_of_the_sampling_study_resolves(
+    resolve: Callable[..., ResolvedRun], strategy: str, explainer: str
+) -> None:
+    run = resolve("experiment=sampling", f"explainer={explainer}", f"examples.explain_strategy={strategy}")
+    assert run.examples.explain_strategy == strategy
+
+
+def test_explanations_of_an_arm_can_be_scored_under_the_protocol_of_another(
+    resolve: Callable[..., ResolvedRun],
+) -> None:
+    run = resolve("experiment=sampling", "explainer=imported", "~explainer.max_windows", "explainer.path=arm.jsonl")
+    assert run.explainer.registered.spec.name == "imported"
+    assert run.explainer_llm is None
+
+
+def test_the_random_model_is_the_trained_one_with_other_weights(resolve: Callable[..., ResolvedRun]) -> None:
+    run = resolve("experiment=random_model_control")
+    trained, random = (run.subjects[name].config for name in ("demo_neurons", "demo_neurons_random"))
+    assert (trained.model.randomise, random.model.randomise) == (None, 0)
+    assert dataclasses.replace(random, model=trained.model) == trained
 
 
 def plugin_options() -> list[tuple[str, str, dict[str, Any]]]:

@@ -22,7 +22,18 @@ CONTROL_SPECS = {spec.name: spec for spec in CONTROLS}
 
 
 def test_the_names_are_those_of_the_house() -> None:
-    assert [spec.name for spec in EXPLAINERS] == ["default", "imported", "planted", "top_tokens"]
+    assert [spec.name for spec in EXPLAINERS] == [
+        "default",
+        "refined",
+        "contrastive",
+        "token_activations",
+        "max_activation_logits",
+        "logit_tokens",
+        "ngram",
+        "imported",
+        "planted",
+        "top_tokens",
+    ]
     planted = [f"planted_{name}" for name in ("broad", "narrow", "related", "wrong_token", "other")]
     assert [spec.name for spec in CONTROLS] == ["shuffled", "top_tokens", "empty", *planted]
 
