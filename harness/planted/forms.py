@@ -78,8 +78,8 @@ FORMS = (
         "amounts",
         _NUMBER,
         "percentages and sums of money",
-        patterns(r"\d(?:[\d.,]*\d)? ?(?:percent|per cent|%)"),
-        patterns(r"\$\d(?:[\d.,]*\d)?", r"\b\d(?:[\d.,]*\d)? (?:dollars|euros|pounds)\b"),
+        patterns(r"(?<![\d.,])\d(?:[\d.,]{0,14}\d)? ?(?:percent|per cent|%)"),
+        patterns(r"\$\d(?:[\d.,]{0,14}\d)?", r"\b(?<![.,])\d(?:[\d.,]{0,14}\d)? (?:dollars|euros|pounds)\b"),
         narrow="percentages",
         broad=(
             "percentages, sums of money and other large numbers",
@@ -199,7 +199,7 @@ FORMS = (
         _CODE,
         "the signs that open or close a comment in C, or begin a line of one",
         patterns(r"/\*+"),
-        patterns(r"\*+/", r"^\*\*"),
+        patterns(r"(?<!\*)\*+/", r"^\*\*"),
         narrow="the signs that open a comment in C",
         broad=("signs that open or close anything in code: comments, brackets, braces", patterns(r"[{}()\[\]]")),
         related=(

@@ -206,7 +206,7 @@ def test_promoters_name_many_words_none_twice() -> None:
 
 
 def test_asking_all_rules_about_long_hostile_texts_takes_no_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for text in (
         "a" * 10_000,
         "(" * 10_000,
@@ -219,4 +219,4 @@ def test_asking_all_rules_about_long_hostile_texts_takes_no_time() -> None:
         for feature in FEATURES:
             for said in feature.said.values():
                 said.rule.strengths(text)
-    assert time.perf_counter() - began < 30
+    assert time.process_time() - began < 15
