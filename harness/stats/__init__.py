@@ -1,5 +1,16 @@
-"""Means and intervals that stay right with few values and at the edges of a metric's range. Pure functions."""
+"""Means, correlations and intervals that stay right with few values and at the edges of a range. Pure functions."""
 
+from harness.stats.correlation import MIN_SHARED, Correlation, average_ranks, pearson_interval, spearman_interval
 from harness.stats.intervals import Estimate, mean_interval, paired_interval, wilson_interval
 
-__all__ = ["Estimate", "mean_interval", "paired_interval", "wilson_interval"]
+__all__ = [
+    "MIN_SHARED",
+    "Correlation",
+    "Estimate",
+    "average_ranks",
+    "mean_interval",
+    "paired_interval",
+    "pearson_interval",
+    "spearman_interval",
+    "wilson_interval",
+]
