@@ -14,9 +14,16 @@ __all__ = ["leaderboard"]
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Build the leaderboard from all finished runs, or show it; return the exit code."""
+    """Build the leaderboard, show it, or show how far scorers agree; return the exit code."""
     if arguments.action == "build":
         write(str(service.build(arguments.results)))
+    elif arguments.action == "agreement":
+        scorers = [name for names in arguments.scorers for name in names.split(",") if name]
+        write(
+            service.agreement(
+                arguments.results, arguments.runs, sets=arguments.set, scorers=scorers, as_json=arguments.json
+            )
+        )
     else:
         write(service.show(arguments.results, arguments.format).rstrip("\n"))
     return 0

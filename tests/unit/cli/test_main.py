@@ -26,6 +26,7 @@ HELPS = {
     "harness-show": ("show",),
     "harness-cache": ("cache",),
     "harness-leaderboard": ("leaderboard",),
+    "harness-leaderboard-agreement": ("leaderboard", "agreement"),
     "harness-doctor": ("doctor",),
     "harness-features": ("features",),
 }
