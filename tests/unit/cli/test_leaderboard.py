@@ -22,3 +22,19 @@ def test_no_results_folder_is_a_user_error(harness: Callable[..., Result], tmp_p
         result = harness("leaderboard", action, "--results", str(tmp_path / "nothing"))
         assert result.code == 2
         assert result.err.startswith("harness: error: ")
+
+
+def test_agreement_says_what_cannot_be_compared(harness: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for options in ((), ("--json", "--set", "default", "--scorers", "detection,fuzzing")):
+        result = harness("leaderboard", "agreement", "--results", str(tmp_path), *options)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("harness: error: ")
+        assert result.err.count("\n") == 1
+
+
+def test_what_takes_all_runs_takes_none_by_name(harness: Callable[..., Result]) -> None:
+    for action in ("build", "show"):
+        result = harness("leaderboard", action, "some-run")
+        assert (result.code, result.out) == (2, "")
+        assert "some-run" in result.err
