@@ -124,18 +124,36 @@ def _add_cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser("leaderboard", help="build the leaderboard from all finished runs, and show it")
-    parser.add_argument(
-        "action",
-        choices=("build", "show", "scorers"),
-        help="write it from all finished runs, print it, or rank scorers by planted explanations",
+    parser = verbs.add_parser(
+        "leaderboard", help="build the leaderboard from all finished runs, show it, compare scorers"
     )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="scorers: folders of runs (default: all finished ones)")
-    parser.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
-    parser.add_argument(
-        "--format", choices=("text", "md", "json"), default="text", help="how it is shown (default: text)"
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    build = actions.add_parser("build", help="write it from all finished runs")
+    show = actions.add_parser("show", help="print it")
+    scorers = actions.add_parser("scorers", help="rank scorers by planted explanations")
+    agreement = actions.add_parser(
+        "agreement",
+        help="how far scorers agree on the features they share",
+        description="Spearman and Pearson correlations of every pair of scorers over the features for which both have "
+        "a value of the same explanation, with 95% intervals, and the features on which they differ most. Runs must be "
+        "on the same corpus, examples, seed and subjects.",
     )
-    parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    for action in (build, show, scorers, agreement):
+        action.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
+    scorers.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run (default: all finished ones)")
+    for action in (show, scorers):
+        action.add_argument("--format", choices=("text", "md", "json"), default="text", help="how (default: text)")
+        action.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    agreement.add_argument(
+        "runs", nargs="*", metavar="RUN", help="folder of a run, or its name in the results folder (default: all)"
+    )
+    agreement.add_argument(
+        "--set", action="append", default=[], metavar="NAME", help="only this explanation set; may be repeated"
+    )
+    agreement.add_argument(
+        "--scorers", action="append", default=[], metavar="NAME,...", help="only these scorers, in this order"
+    )
+    _add_json(agreement)
 
 
 def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -40,9 +40,13 @@ ItemCounts = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one score line says in numbers. ``others`` are the values of ``Group.secondary``, in that order."""
+    """What one score line says in numbers, and of which text.
+
+    ``others`` are the values of ``Group.secondary``, in that order; ``explanation`` is the text's digest.
+    """
 
     unit: str
+    explanation: str | None
     status: str
     value: float | None
     others: tuple[float | None, ...]
@@ -191,6 +195,7 @@ def _entry(line: ScoreLine, group: Group, coverages: dict[ItemCounts, ItemCounts
     items = tuple(line.coverage.items())
     return Entry(
         unit=line.unit,
+        explanation=None if line.explanation_digest is None else intern(line.explanation_digest),
         status=intern(line.status),
         value=line.metrics.get(group.metric.name),
         others=tuple(line.metrics.get(name) for name in group.secondary),

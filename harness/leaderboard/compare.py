@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from harness.results.records import LeaderboardRow
 
-__all__ = ["RankedRow", "differing_fields", "group_by_protocol", "rank"]
+__all__ = ["RankedRow", "differing_fields", "group_by_protocol", "in_words", "rank"]
 
 _SHOWN = 3
 """Most differing fields whose values a message repeats."""
@@ -64,6 +64,13 @@ def differing_fields(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return [name for name, _, _ in _differences(a, b, "")]
 
 
+def in_words(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    """Return the names of the fields in which ``a`` and ``b`` differ, for an error, the first with both values."""
+    found = _differences(a, b, "")
+    shown = [f"{name} ({mine[:_WIDTH]} and {theirs[:_WIDTH]})" for name, mine, theirs in found[:_SHOWN]]
+    return ", ".join([*shown, *(name for name, _, _ in found[_SHOWN:])])
+
+
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str) -> list[tuple[str, str, str]]:
     """Return each differing field with its two values as JSON."""
     found: list[tuple[str, str, str]] = []
@@ -83,11 +90,9 @@ def _refuse_mixture(rows: Sequence[LeaderboardRow]) -> None:
     groups = group_by_protocol(rows)
     if len(groups) < 2:  # noqa: PLR2004  -- a mixture takes two
         return
-    found = _differences(_facts(groups[0][0]), _facts(groups[1][0]), "")
-    shown = [f"{name} ({mine[:_WIDTH]} and {theirs[:_WIDTH]})" for name, mine, theirs in found[:_SHOWN]]
-    names = [name for name, _, _ in found[_SHOWN:]]
     raise ResultsError(
-        f"rows of different protocol cannot be ranked together: they differ in {', '.join([*shown, *names])}",
+        "rows of different protocol cannot be ranked together: they differ in "
+        f"{in_words(_facts(groups[0][0]), _facts(groups[1][0]))}",
         hint="rank each protocol by itself, or run both with the same settings",
     )
 

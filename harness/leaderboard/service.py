@@ -1,11 +1,13 @@
-"""What the command line asks of leaderboards: build one from a results folder, load it, show it."""
+"""What the command line asks of leaderboards: build one from a results folder, load it, show it, compare scorers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import ResultsError
+from harness.errors import ResultsError, UnknownNameError
+from harness.leaderboard.agreement import agreements
+from harness.leaderboard.agreement_table import agreement_json, agreement_text
 from harness.leaderboard.build import build_rows
 from harness.leaderboard.render import render_table
 from harness.leaderboard.render_scorers import render_scorers
@@ -15,11 +17,11 @@ from harness.results.manifest import read_manifest
 from harness.results.runfolder import RunPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from harness.results.records import LeaderboardRow
 
-__all__ = ["FILE_NAME", "build", "finished_runs", "load", "scorers", "show"]
+__all__ = ["FILE_NAME", "agreement", "build", "finished_runs", "load", "scorers", "show"]
 
 FILE_NAME = "leaderboard.jsonl"
 
@@ -37,6 +39,46 @@ def build(results_root: str | Path) -> Path:
     path = root / FILE_NAME
     write_leaderboard(path, build_rows(finished_runs(root)))
     return path
+
+
+def agreement(
+    results_root: str | Path,
+    runs: Sequence[str] = (),
+    *,
+    sets: Iterable[str] = (),
+    scorers: Iterable[str] = (),
+    as_json: bool = False,
+) -> str:
+    """Return how far scorers agree on the features they share, as text or as JSON.
+
+    Args:
+        results_root: Results folder.
+        runs: Folders of runs, or their names in the results folder; by default all that have ended.
+        sets: See ``agreements``.
+        scorers: See ``agreements``.
+        as_json: Whether to return JSON.
+
+    Raises:
+        ResultsError: As ``agreements``, and if a run is not there or has not ended.
+        UnknownNameError: As ``agreements``.
+    """
+    root = Path(results_root)
+    if not runs and not root.is_dir():
+        raise ResultsError("there is no results folder here", where=str(root), hint="name one, or name runs")
+    folders = [_ended_run(root, name) for name in dict.fromkeys(runs)] if runs else finished_runs(root)
+    found = agreements(folders, sets=sets, scorers=scorers)
+    return agreement_json(found) if as_json else agreement_text(found)
+
+
+def _ended_run(root: Path, name: str) -> Path:
+    """Return the folder of a run given by its path or its name."""
+    for folder in (Path(name), root / "runs" / name):
+        if RunPaths(folder).manifest.is_file():
+            if not _ended(folder):
+                raise ResultsError("this run has not ended", where=str(folder), hint="finish it with the same command")
+            return folder
+    known = [path.parent.name for path in (root / "runs").glob("*/manifest.json")]
+    raise UnknownNameError("run", name, known, where=str(root))
 
 
 def finished_runs(results_root: Path) -> list[Path]:

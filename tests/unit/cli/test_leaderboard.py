@@ -28,5 +28,19 @@ def test_a_leaderboard_of_scorers_needs_planted_explanations(harness: Callable[.
     result = harness("leaderboard", "scorers", "--results", str(tmp_path))
     assert result.code == 2
     assert "harness run experiment=scorer_benchmark" in result.err
-    named = harness("leaderboard", "show", "some-run", "--results", str(tmp_path))
-    assert (named.code, "takes no runs" in named.err) == (2, True)
+
+
+def test_agreement_says_what_cannot_be_compared(harness: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for options in ((), ("--json", "--set", "default", "--scorers", "detection,fuzzing")):
+        result = harness("leaderboard", "agreement", "--results", str(tmp_path), *options)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("harness: error: ")
+        assert result.err.count("\n") == 1
+
+
+def test_what_takes_all_runs_takes_none_by_name(harness: Callable[..., Result]) -> None:
+    for action in ("build", "show"):
+        result = harness("leaderboard", action, "some-run")
+        assert (result.code, result.out) == (2, "")
+        assert "some-run" in result.err

@@ -26,6 +26,8 @@ HELPS = {
     "harness-show": ("show",),
     "harness-cache": ("cache",),
     "harness-leaderboard": ("leaderboard",),
+    "harness-leaderboard-agreement": ("leaderboard", "agreement"),
+    "harness-leaderboard-scorers": ("leaderboard", "scorers"),
     "harness-doctor": ("doctor",),
     "harness-features": ("features",),
 }

@@ -41,10 +41,12 @@ class FakeRun:
     run_id: str
     fields: dict[str, Any] = field(default_factory=lambda: dict(FIELDS))
     metrics: tuple[MetricFacts, ...] = METRICS
+    scorer: str = "detection"
     judge: str | None = "judge-1.5b"
     status: str = "success"
     error: str | None = None
     models: dict[str, str | None] = field(default_factory=dict)
+    subjects: dict[str, Any] = field(default_factory=dict)
     scores: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -88,14 +90,15 @@ class FakeRun:
             config={},
             config_sha256="0" * 64,
             versions=Versions(harness="0", python="3"),
+            subjects=self.subjects,
             protocols={self.protocol: self.fields},
             explanation_sets={
                 name: ExplanationSetFacts(control=control, explainer_model=self.models.get(name))
                 for name, control in names.items()
             },
             scorers={
-                "detection": ScorerFacts(
-                    plugin="detection",
+                self.scorer: ScorerFacts(
+                    plugin=self.scorer,
                     version=1,
                     metrics=list(self.metrics),
                     primary_metric=self.metrics[0].name,
@@ -111,8 +114,8 @@ class FakeRun:
         plain: dict[str, Any] = {
             "protocol": self.protocol,
             "explanation_digest": "d",
-            "scorer": "detection",
-            "scorer_plugin": "detection",
+            "scorer": self.scorer,
+            "scorer_plugin": self.scorer,
             "scorer_version": 1,
             "primary_metric": self.metrics[0].name,
             "status": "scored",
