@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ConfigError, LLMError
 from harness.scoring.classification import breakdown, classification_metrics
 from harness.scoring.protocol import Score
+from harness.scoring.reliability import reliability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,9 +58,15 @@ def judged_score(
     judge: LLM,
     extra: Mapping[str, Mapping[str, float | None]] | None = None,
 ) -> Score:
-    """Return the score of the classified items; ``extra`` joins the breakdown."""
+    """Return the score of the classified items; ``extra`` joins the breakdown.
+
+    The breakdown says under ``calibration`` how far P(yes) can be trusted; why not, if it is unknown, is a reason.
+    """
     metrics = classification_metrics(classified.items)
     reasons = dict(metrics.reasons)
+    calibration, why_none = reliability(classified.items)
+    if why_none is not None:
+        reasons["calibration"] = NO_GRADES_IN_LISTS if config.mode == "list" else why_none
     if "auroc" in reasons and metrics.values["balanced_accuracy"] is not None:
         if config.mode == "list":
             reasons["auroc"] = NO_GRADES_IN_LISTS
@@ -70,5 +77,9 @@ def judged_score(
         items=classified.items,
         usage=classified.usage,
         reasons=reasons,
-        breakdown={**breakdown(classified.items, graded="mean_p_yes"), **(extra or {})},
+        breakdown={
+            **breakdown(classified.items, graded="mean_p_yes"),
+            "calibration": calibration,
+            **(extra or {}),
+        },
     )

@@ -192,11 +192,14 @@ class FailingJudge(_FakeLLM):
         self._outcome = outcome
         self._share = share
         self._seed = seed
+        self.failures = 0
+        """Answers that were made to fail."""
 
     def _answer(self, request: CompletionRequest) -> Completion:
         first = fingerprint(plain(request.messages[:2]))  # a re-ask fares as the question did
         if generator(self._seed, "failing", first).random() >= self._share:
             return self._inner._answer(request)  # noqa: SLF001  -- one of us
+        self.failures += 1
         if self._outcome is Outcome.UNPARSED:
             return Completion("lorem ipsum", Outcome.OK, usage_of(request, "lorem ipsum"))
         return Completion(None, self._outcome, usage_of(request, ""), error=f"made to end as {self._outcome}")
@@ -204,6 +207,7 @@ class FailingJudge(_FakeLLM):
     def _read(self, request: PromptLogprobsRequest) -> PromptLogprobs:
         if generator(self._seed, "failing", request.prompt).random() >= self._share:
             return self._inner._read(request)  # noqa: SLF001  -- one of us
+        self.failures += 1
         if self._outcome is Outcome.UNPARSED:
             tokens = (TokenAlternatives("lorem", None), TokenAlternatives(" ipsum", -1.0))
             return PromptLogprobs(tokens, Outcome.OK, _usage_of_prompt(request))

@@ -1,1 +1,1 @@
-"""Embedding: is the explanation nearer to activating windows than to others, in a sentence-embedding space?"""
+"""Embedding: is the explanation, or another activating window, nearer to activating windows than to others?"""

@@ -1,10 +1,10 @@
-"""Parameters of the embedding scorer."""
+"""Parameters of the embedding scorers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EmbeddingConfig"]
+__all__ = ["EmbeddingConfig", "ExampleEmbeddingConfig"]
 
 
 @dataclass(frozen=True)
@@ -16,3 +16,8 @@ class EmbeddingConfig:
     """
 
     query_instruction: str | None = None
+
+
+@dataclass(frozen=True)
+class ExampleEmbeddingConfig:
+    """Nothing can be set: all windows of the record are compared, as they are."""

@@ -1,10 +1,10 @@
-"""Registers the embedding scorer."""
+"""Registers the embedding scorers."""
 
 from __future__ import annotations
 
 from harness.api import MetricSpec, Need, ScorerSpec, hookimpl
 
-__all__ = ["EMBEDDING", "harness_scorers"]
+__all__ = ["EMBEDDING", "EXAMPLE_EMBEDDING", "harness_scorers"]
 
 EMBEDDING = ScorerSpec(
     name="embedding",
@@ -17,8 +17,22 @@ EMBEDDING = ScorerSpec(
     needs=frozenset({Need.EMBEDDER}),
 )
 
+EXAMPLE_EMBEDDING = ScorerSpec(
+    name="example_embedding",
+    summary="Are activating windows nearer to each other than to silent ones? No judge; reads no explanation",
+    factory="harness_embedding.example_scorer:ExampleEmbeddingScorer",
+    config="harness_embedding.config:ExampleEmbeddingConfig",
+    citation="EleutherAI, Delphi (example embedding scorer)",
+    metrics=(
+        MetricSpec("auroc", "P(an activating window is nearer to another than to a silent one), ties half", chance=0.5),
+        MetricSpec("mean_difference", "mean cosine with activating minus with silent windows", -2.0, 2.0, chance=0.0),
+    ),
+    primary_metric="auroc",
+    needs=frozenset({Need.EMBEDDER}),
+)
+
 
 @hookimpl
 def harness_scorers() -> tuple[ScorerSpec, ...]:
-    """Return the embedding scorer."""
-    return (EMBEDDING,)
+    """Return the embedding scorers."""
+    return (EMBEDDING, EXAMPLE_EMBEDDING)

@@ -41,6 +41,8 @@ def sources(folder: str, into: str, pattern: str = "*") -> set[str]:
         ("plugins/harness_fuzzing", "harness_fuzzing/"),
         ("plugins/harness_generation", "harness_generation/"),
         ("plugins/harness_intervention", "harness_intervention/"),
+        ("plugins/harness_intruder", "harness_intruder/"),
+        ("plugins/harness_saebench", "harness_saebench/"),
         ("plugins/harness_simulation", "harness_simulation/"),
         ("plugins/harness_surprisal", "harness_surprisal/"),
     ],
@@ -70,7 +72,8 @@ def test_nothing_else_is_there(names: set[str]) -> None:
     roots = {name.split("/")[0] for name in names}
     info = {root for root in roots if root.endswith(".dist-info")}
     assert len(info) == 1
-    scorers = {"detection", "embedding", "fade", "fuzzing", "generation", "intervention", "simulation", "surprisal"}
+    scorers = {"detection", "embedding", "fade", "fuzzing", "generation", "intervention", "intruder", "saebench"}
+    scorers |= {"simulation", "surprisal"}
     assert roots - info == {"harness", *(f"harness_{scorer}" for scorer in scorers)}
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 

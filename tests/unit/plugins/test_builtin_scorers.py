@@ -23,7 +23,7 @@ SPECS = {
 }
 EVERY = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 CONFIGS = {name: content for name, content in EVERY.items() if content[name]["plugin"] in SPECS}
-JUDGED = [name for name in CONFIGS if name != "embedding"]
+JUDGED = [name for name in CONFIGS if "embedding" not in name]
 RECORD = make_record()
 TRUE = make_explanation("the word harbour")
 
@@ -237,3 +237,17 @@ def test_listing_the_scorers_loads_nothing_heavy() -> None:
         env={"PYTHONPATH": f"{root}:{plugins}"},
     )
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", JUDGED)
+async def test_every_yes_no_scorer_says_how_far_p_yes_can_be_trusted(name: str) -> None:
+    found = await score(name, OracleJudge(oracle))
+    part = found.breakdown["calibration"]
+    if "list" in name:
+        assert (part["n"], part["brier"]) == (0.0, None)
+        assert "mode: single" in found.reasons["calibration"]
+    else:
+        # The oracle is always right and says 0.85 to 0.95: under-confident by 0.1.
+        assert part["n"] == len(found.items)
+        assert part["expected_calibration_error"] == pytest.approx(0.1, abs=0.03)
+        assert part["brier"] == pytest.approx(0.01, abs=0.005)

@@ -1,0 +1,154 @@
+"""The example-embedding scorer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.api import ConfigError, Item, Outcome, Score, ScorerEstimate, auroc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.api import Embedder, Example, ExampleShape, Explanation, Resources, ScoreRecord
+    from harness_embedding.config import ExampleEmbeddingConfig
+
+__all__ = ["ExampleEmbeddingScorer"]
+
+_DIGITS = 6  # float32 cosines carry no more; the same windows then give the same ties on any machine
+NO_PAIR = "there are no two activating windows whose embeddings are known"
+NO_SILENT = "there is no silent window whose embedding is known"
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """One activating window: its cosines with the other activating ones, and with the silent ones."""
+
+    example: Example
+    near: tuple[float, ...]
+    far: tuple[tuple[str, float], ...]
+
+    def area(self, kind: str | None = None) -> float | None:
+        """Return the share of (activating, silent) pairs of which the activating one is nearer, ties half."""
+        return auroc(self.near, [cosine for origin, cosine in self.far if kind in {None, origin}])
+
+
+class ExampleEmbeddingScorer:
+    """Compares every activating window with the other activating ones and with the silent ones, in embedding space.
+
+    It reads no explanation: it says how much the activating windows have in common by topic. All explanations of a
+    feature get the same score.
+    """
+
+    def __init__(self, config: ExampleEmbeddingConfig) -> None:
+        self.config = config
+
+    @property
+    def primary_metric(self) -> str:
+        """Return ``auroc``."""
+        return "auroc"
+
+    async def score(
+        self,
+        record: ScoreRecord,
+        explanation: Explanation,  # noqa: ARG002  -- the protocol's signature
+        resources: Resources,
+    ) -> Score:
+        """Return the score of the record's windows; the explanation is not read.
+
+        Raises:
+            ConfigError: If there is no embedder.
+        """
+        if resources.embedder is None:
+            raise ConfigError(
+                "scorer 'example_embedding' needs an embedder", where="embedder", hint="give one in the config"
+            )
+        examples = (*record.examples.activating, *record.examples.non_activating)
+        cosines = await _cosines([example.text for example in examples], resources.embedder)
+        known = [place for place, row in enumerate(cosines) if math.isfinite(row[place])]
+        anchors = _anchors(examples, cosines, known)
+        items = tuple(_item(example, place, cosines, examples, known) for place, example in enumerate(examples))
+        metrics = {"auroc": _mean(anchors, _Anchor.area), "mean_difference": _mean(anchors, _difference)}
+        why = NO_SILENT if len(anchors) > 1 else NO_PAIR
+        return Score(
+            metrics=metrics,
+            items=items,
+            reasons={name: why for name, value in metrics.items() if value is None},
+            breakdown=_breakdown(anchors),
+        )
+
+    def estimate(self, shape: ExampleShape) -> ScorerEstimate:  # noqa: ARG002  -- the protocol's signature
+        """Return zero: no judge is asked."""
+        return ScorerEstimate()
+
+
+async def _cosines(texts: Sequence[str], embedder: Embedder) -> list[list[float]]:
+    """Return the cosine of every text with every other one; not a number where an embedding is not finite."""
+    if not texts:
+        return []
+    vectors = (await embedder.embed(tuple(texts))).astype("float64")
+    # Row by row, not as one product: the sum of a row must not depend on how many rows there are.
+    return [[round(float(value), _DIGITS) for value in (vectors * row).sum(axis=1).tolist()] for row in vectors]
+
+
+def _anchors(examples: Sequence[Example], cosines: Sequence[Sequence[float]], known: Sequence[int]) -> list[_Anchor]:
+    return [
+        _Anchor(
+            examples[place],
+            tuple(cosines[place][other] for other in known if other != place and examples[other].activating),
+            tuple(
+                (str(examples[other].kind), cosines[place][other]) for other in known if not examples[other].activating
+            ),
+        )
+        for place in known
+        if examples[place].activating
+    ]
+
+
+def _difference(anchor: _Anchor) -> float | None:
+    if not anchor.near or not anchor.far:
+        return None
+    far = math.fsum(cosine for _, cosine in anchor.far) / len(anchor.far)
+    return math.fsum(anchor.near) / len(anchor.near) - far
+
+
+def _mean(anchors: Sequence[_Anchor], measure: Callable[[_Anchor], float | None]) -> float | None:
+    """Return the mean over anchors; all have equally many pairs, so it is that over all pairs."""
+    values = [value for value in map(measure, anchors) if value is not None]
+    return math.fsum(values) / len(values) if values else None
+
+
+def _breakdown(anchors: Sequence[_Anchor]) -> dict[str, dict[str, float | None]]:
+    """Return the AUROC by decile of the window compared, and by kind of the silent windows."""
+    parts: dict[str, dict[str, float | None]] = {}
+    for decile in sorted({anchor.example.decile or 0 for anchor in anchors} - {0}, reverse=True):
+        own = [anchor for anchor in anchors if anchor.example.decile == decile]
+        parts[f"decile_{decile}"] = {"n": float(len(own)), "auroc": _mean(own, _Anchor.area)}
+    far = anchors[0].far if anchors else ()
+    for kind in sorted({origin for origin, _ in far}):
+        n = sum(origin == kind for origin, _ in far)
+        parts[f"kind_{kind}"] = {
+            "n": float(n),
+            "auroc": _mean(anchors, lambda anchor, kind=kind: anchor.area(kind)),  # type: ignore[misc]
+        }
+    return parts
+
+
+def _item(
+    example: Example, place: int, cosines: Sequence[Sequence[float]], examples: Sequence[Example], known: Sequence[int]
+) -> Item:
+    """Return the evidence of one window: its mean cosine with the activating windows other than itself."""
+    fine = place in known
+    others = [cosines[place][other] for other in known if other != place and examples[other].activating]
+    return Item(
+        key=example.key,
+        kind=str(example.kind),
+        decile=example.decile,
+        truth=example.activating,
+        prediction=None,
+        value=math.fsum(others) / len(others) if fine and others else None,
+        outcome=Outcome.OK if fine else Outcome.ERROR,
+        text=example.text,
+        error=None if fine else "the embedding of the window is not finite",
+    )

@@ -1,0 +1,31 @@
+"""Registers the SAEBench scorer."""
+
+from __future__ import annotations
+
+from harness.api import CLASSIFICATION_METRICS, MetricSpec, Need, ScorerSpec, hookimpl
+from harness_saebench.config import N_RANDOM, N_SHOWN
+
+__all__ = ["SAEBENCH", "harness_scorers"]
+
+_ACCURACY = MetricSpec(
+    "accuracy",
+    f"share of windows judged rightly; naming none gives {N_RANDOM}/{N_SHOWN}",
+    chance=N_RANDOM / N_SHOWN,
+)
+
+SAEBENCH = ScorerSpec(
+    name="saebench",
+    summary="Which of 14 windows activate the feature? One question to a judge, as in SAEBench",
+    factory="harness_saebench.scorer:SAEBenchScorer",
+    config="harness_saebench.config:SAEBenchConfig",
+    citation="Karvonen et al. 2025, SAEBench, arXiv 2503.09532 (automated interpretability)",
+    metrics=(_ACCURACY, *(metric for metric in CLASSIFICATION_METRICS if metric.name != "auroc")),
+    primary_metric="accuracy",
+    needs=frozenset({Need.JUDGE}),
+)
+
+
+@hookimpl
+def harness_scorers() -> tuple[ScorerSpec, ...]:
+    """Return the SAEBench scorer."""
+    return (SAEBENCH,)
