@@ -14,7 +14,7 @@ __all__ = ["leaderboard"]
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Build the leaderboard, show it or one of scorers, or show how far scorers agree; return the exit code."""
+    """Build the leaderboard, show it or one of scorers, how far they agree, or a profile; return the exit code."""
     if arguments.action == "build":
         write(str(service.build(arguments.results)))
     elif arguments.action == "scorers":
@@ -24,6 +24,16 @@ def leaderboard(arguments: argparse.Namespace) -> int:
         write(
             service.agreement(
                 arguments.results, arguments.runs, sets=arguments.set, scorers=scorers, as_json=arguments.json
+            )
+        )
+    elif arguments.action == "profile":
+        write(
+            service.profile(
+                arguments.results,
+                arguments.runs,
+                sets=arguments.set,
+                threshold=arguments.threshold,
+                as_json=arguments.json,
             )
         )
     else:

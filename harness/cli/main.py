@@ -138,22 +138,37 @@ def _add_leaderboard(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
         "a value of the same explanation, with 95% intervals, and the features on which they differ most. Runs must be "
         "on the same corpus, examples, seed and subjects.",
     )
-    for action in (build, show, scorers, agreement):
+    profile = actions.add_parser(
+        "profile",
+        help="what explanations say of inputs beside what they say of outputs",
+        description="Every scorer on the axis it declares, input or output fidelity, corrected for chance, with "
+        "median, quartiles and coverage; and for every pair across the axes how many features are good by both, one or "
+        "neither. Nothing is averaged over scorers. Runs must be on the same corpus, examples, seed and subjects.",
+    )
+    profile.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="a feature is good from this share of the way from chance to the best (default: 0.5)",
+    )
+    for action in (build, show, scorers, agreement, profile):
         action.add_argument("--results", default="results", metavar="FOLDER", help="results folder (default: results)")
     scorers.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run (default: all finished ones)")
     for action in (show, scorers):
         action.add_argument("--format", choices=("text", "md", "json"), default="text", help="how (default: text)")
         action.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
-    agreement.add_argument(
-        "runs", nargs="*", metavar="RUN", help="folder of a run, or its name in the results folder (default: all)"
-    )
-    agreement.add_argument(
-        "--set", action="append", default=[], metavar="NAME", help="only this explanation set; may be repeated"
-    )
+    for action in (agreement, profile):
+        action.add_argument(
+            "runs", nargs="*", metavar="RUN", help="folder of a run, or its name in the results folder (default: all)"
+        )
+        action.add_argument(
+            "--set", action="append", default=[], metavar="NAME", help="only this explanation set; may be repeated"
+        )
+        _add_json(action)
     agreement.add_argument(
         "--scorers", action="append", default=[], metavar="NAME,...", help="only these scorers, in this order"
     )
-    _add_json(agreement)
 
 
 def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

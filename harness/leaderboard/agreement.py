@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from harness.leaderboard.collect import Group
     from harness.stats import Correlation
 
-__all__ = ["Agreement", "Difference", "Measure", "Pair", "agreements"]
+__all__ = [
+    "Agreement",
+    "Difference",
+    "Measure",
+    "Pair",
+    "agreements",
+    "refuse_other_protocols",
+    "refuse_other_subjects",
+]
 
 _MUST_BE_EQUAL = ("corpus", "examples", "seed")
 """Fields of a protocol; the others are the scorer's own, or choose features."""
@@ -146,8 +154,8 @@ def agreements(
     known = {scored.name for group in groups for scored in group.sets}
     for name in sorted(wanted - known):
         raise UnknownNameError("explanation set", name, known)
-    _refuse_other_protocols(groups)
-    _refuse_other_subjects(runs)
+    refuse_other_protocols(groups)
+    refuse_other_subjects(runs)
     found = []
     for (subject, name, control), columns in sorted(_columns(groups).items(), key=lambda item: str(item[0])):
         if len(columns) > 1 and (name in wanted if wanted else control is None):
@@ -173,7 +181,12 @@ def _chosen(groups: Sequence[Group], scorers: Sequence[str]) -> list[Group]:
     return sorted(kept, key=lambda group: (order.index(group.scorer), group.protocol, group.facts.judge or ""))
 
 
-def _refuse_other_protocols(groups: Sequence[Group]) -> None:
+def refuse_other_protocols(groups: Sequence[Group]) -> None:
+    """Refuse scores on another corpus, other examples or another seed.
+
+    Raises:
+        ResultsError: If there are such; the message names the fields that differ.
+    """
     facts = [{name: group.fields.get(name) for name in _MUST_BE_EQUAL} for group in groups]
     for group, mine in zip(groups, facts, strict=True):
         if mine != facts[0]:
@@ -184,7 +197,12 @@ def _refuse_other_protocols(groups: Sequence[Group]) -> None:
             )
 
 
-def _refuse_other_subjects(runs: Sequence[Path]) -> None:
+def refuse_other_subjects(runs: Sequence[Path]) -> None:
+    """Refuse runs in which one name stands for different subjects.
+
+    Raises:
+        ResultsError: If there are such; the message names the facts that differ.
+    """
     known: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for path in runs:
         manifest = read_manifest(RunPaths(path).manifest)

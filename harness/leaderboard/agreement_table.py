@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from harness.identity import plain
-from harness.leaderboard.text import safe, signed, width, with_interval
+from harness.leaderboard.text import aligned, safe, signed, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +33,9 @@ def _block(one: Agreement) -> str:
         f"== {safe(one.explanation_set)}{control}",
         f"   subject  {safe(one.subject)}",
         "   Spearman above the diagonal, Pearson below, features with a value on it",
-        *_aligned(_matrix(one), left=3),
+        *aligned(_matrix(one), left=3),
         "",
-        *_aligned(_pairs(one.pairs), left=2),
+        *aligned(_pairs(one.pairs), left=2),
         *(f"   note: {note}" for pair in one.pairs for note in _notes(pair)),
         *(line for pair in one.pairs for line in _differing(pair)),
     ]
@@ -92,16 +92,3 @@ def _differing(pair: Pair) -> list[str]:
 
 def _difference(one: Difference) -> str:
     return f"{one.feature}: {one.rank_a:g}/{one.rank_b:g}"
-
-
-def _aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Return the lines of a table: the first ``left`` columns to the left, figures to the right."""
-    widths = [max(width(cell) for cell in column) for column in zip(*table, strict=True)]
-    lines = []
-    for row in table:
-        cells = [
-            cell + " " * (wide - width(cell)) if place < left else " " * (wide - width(cell)) + cell
-            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(f"   {'  '.join(cells)}".rstrip())
-    return lines

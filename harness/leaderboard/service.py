@@ -9,6 +9,8 @@ from harness.errors import ResultsError, UnknownNameError
 from harness.leaderboard.agreement import agreements
 from harness.leaderboard.agreement_table import agreement_json, agreement_text
 from harness.leaderboard.build import build_rows
+from harness.leaderboard.profile import THRESHOLD, profiles
+from harness.leaderboard.profile_table import profile_json, profile_text
 from harness.leaderboard.render import render_table
 from harness.leaderboard.render_scorers import render_scorers
 from harness.leaderboard.scorers import report_scorers
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from harness.results.records import LeaderboardRow
 
-__all__ = ["FILE_NAME", "agreement", "build", "finished_runs", "load", "scorers", "show"]
+__all__ = ["FILE_NAME", "agreement", "build", "finished_runs", "load", "profile", "scorers", "show"]
 
 FILE_NAME = "leaderboard.jsonl"
 
@@ -62,12 +64,41 @@ def agreement(
         ResultsError: As ``agreements``, and if a run is not there or has not ended.
         UnknownNameError: As ``agreements``.
     """
+    found = agreements(_folders(results_root, runs), sets=sets, scorers=scorers)
+    return agreement_json(found) if as_json else agreement_text(found)
+
+
+def profile(
+    results_root: str | Path,
+    runs: Sequence[str] = (),
+    *,
+    sets: Iterable[str] = (),
+    threshold: float = THRESHOLD,
+    as_json: bool = False,
+) -> str:
+    """Return input fidelity beside output fidelity, as text or JSON.
+
+    Args:
+        results_root: The results folder.
+        runs: Folders of runs or their names in the results folder; none for all finished ones.
+        sets: See ``profiles``.
+        threshold: See ``profiles``.
+        as_json: JSON instead of text.
+
+    Raises:
+        ResultsError: As ``profiles``, and if a run is not there or has not ended.
+        UnknownNameError: As ``profiles``.
+    """
+    found = profiles(_folders(results_root, runs), sets=sets, threshold=threshold)
+    return profile_json(found) if as_json else profile_text(found)
+
+
+def _folders(results_root: str | Path, runs: Sequence[str]) -> list[Path]:
+    """Return the folders of the named runs, or of all finished ones."""
     root = Path(results_root)
     if not runs and not root.is_dir():
         raise ResultsError("there is no results folder here", where=str(root), hint="name one, or name runs")
-    folders = [_ended_run(root, name) for name in dict.fromkeys(runs)] if runs else finished_runs(root)
-    found = agreements(folders, sets=sets, scorers=scorers)
-    return agreement_json(found) if as_json else agreement_text(found)
+    return [_ended_run(root, name) for name in dict.fromkeys(runs)] if runs else finished_runs(root)
 
 
 def _ended_run(root: Path, name: str) -> Path:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
 
-__all__ = ["code", "integer", "money", "number", "percent", "safe", "signed", "width", "with_interval"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["aligned", "code", "integer", "money", "number", "percent", "safe", "signed", "width", "with_interval"]
 
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories that move the cursor, hide or reorder text, or show nothing."""
@@ -71,3 +75,16 @@ def money(value: float | None) -> str:
     if value == 0:
         return "0"
     return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
+
+
+def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Return the lines of a table: the first ``left`` columns to the left, figures to the right."""
+    widths = [max(width(cell) for cell in column) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = [
+            cell + " " * (wide - width(cell)) if place < left else " " * (wide - width(cell)) + cell
+            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(f"   {'  '.join(cells)}".rstrip())
+    return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from harness.errors import PluginError
 
@@ -76,12 +76,17 @@ class ScorerSpec(Spec):
 
     ``check(config, judge)``, of a scorer that needs a judge, raises LLMError if that judge lacks what the scorer cannot
     do without; it is called once the judge was started and before anything is asked of it. None: any judge will do.
+
+    ``fidelity`` says which side of a feature an explanation is held against: ``input``, what the feature responds to,
+    or ``output``, what it makes the subject do. None: neither (the scorer reads no explanation), or not declared; such
+    a scorer is on neither axis of a profile.
     """
 
     metrics: tuple[MetricSpec, ...]
     primary_metric: str
     needs: frozenset[Need] = field(default_factory=frozenset)
     check: Factory | None = None
+    fidelity: Literal["input", "output"] | None = None
 
     def resolve_check(self) -> Callable[..., Any] | None:
         """Return the check itself, or None.

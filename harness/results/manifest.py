@@ -150,13 +150,18 @@ class MetricFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerFacts:
-    """One scorer of a run. ``judge`` is the name to show for its judge, None if it asks none."""
+    """One scorer of a run.
+
+    ``judge`` is the name to show for its judge, None if it asks none. ``fidelity`` is as the plugin declares it:
+    ``input``, ``output`` or None; None as well in runs of before it was recorded.
+    """
 
     plugin: str
     version: int
     metrics: list[MetricFacts]
     primary_metric: str
     judge: str | None = None
+    fidelity: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,12 @@ def scorer_facts(resolved: ResolvedRun, scorer: ResolvedPlugin) -> ScorerFacts:
         for m in spec.metrics
     ]
     return ScorerFacts(
-        plugin=spec.name, version=spec.version, metrics=metrics, primary_metric=made.primary_metric, judge=judge
+        plugin=spec.name,
+        version=spec.version,
+        metrics=metrics,
+        primary_metric=made.primary_metric,
+        judge=judge,
+        fidelity=spec.fidelity,
     )
 
 

@@ -133,6 +133,8 @@ def _spec(bench: _Bench) -> Iterator[str]:
     for metric in spec.metrics:
         if metric.chance is not None and not metric.low <= metric.chance <= metric.high:
             yield f"chance of '{metric.name}' is outside its range"
+    if spec.fidelity not in {None, "input", "output"}:
+        yield f"fidelity is '{spec.fidelity}', not 'input', 'output' or None"
     if spec.api_version != API_VERSION:
         yield f"written for plugin interface {spec.api_version}, this is {API_VERSION}"
 

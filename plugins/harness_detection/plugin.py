@@ -15,6 +15,7 @@ DETECTION = ScorerSpec(
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
     check="harness_detection.scorer:check",
     version=2,
 )

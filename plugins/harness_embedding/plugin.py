@@ -15,6 +15,7 @@ EMBEDDING = ScorerSpec(
     metrics=(MetricSpec("auroc", "P(an activating window is nearer than another one), ties half", chance=0.5),),
     primary_metric="auroc",
     needs=frozenset({Need.EMBEDDER}),
+    fidelity="input",
 )
 
 EXAMPLE_EMBEDDING = ScorerSpec(

@@ -27,6 +27,7 @@ CLARITY = ScorerSpec(
     ),
     primary_metric="signed_gini",
     needs=frozenset({Need.JUDGE, Need.SUBJECT}),
+    fidelity="input",
 )
 
 RESPONSIVENESS = ScorerSpec(
@@ -42,6 +43,7 @@ RESPONSIVENESS = ScorerSpec(
     ),
     primary_metric="signed_gini",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
 )
 
 PURITY = ScorerSpec(
@@ -58,6 +60,7 @@ PURITY = ScorerSpec(
     ),
     primary_metric="precision_above_null",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
 )
 
 FAITHFULNESS = ScorerSpec(
@@ -79,6 +82,7 @@ FAITHFULNESS = ScorerSpec(
     ),
     primary_metric="rise_over_unmodified",
     needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
+    fidelity="output",
 )
 
 

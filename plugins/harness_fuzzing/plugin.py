@@ -15,6 +15,7 @@ FUZZING = ScorerSpec(
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
     check="harness_fuzzing.scorer:check",
     version=2,
 )

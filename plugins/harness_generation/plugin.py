@@ -22,6 +22,7 @@ GENERATION = ScorerSpec(
     ),
     primary_metric="auroc",
     needs=frozenset({Need.JUDGE, Need.SUBJECT}),
+    fidelity="input",
 )
 
 

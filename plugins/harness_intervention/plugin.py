@@ -33,6 +33,7 @@ INTERVENTION = ScorerSpec(
     ),
     primary_metric="surprisal_reduction",
     needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
+    fidelity="output",
     check="harness_intervention.scorer:check",
 )
 
@@ -45,6 +46,7 @@ OUTPUT_TOKENS = ScorerSpec(
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",
     needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
+    fidelity="output",
     check="harness_intervention.output_tokens:check",
 )
 

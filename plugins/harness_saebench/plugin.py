@@ -22,6 +22,7 @@ SAEBENCH = ScorerSpec(
     metrics=(_ACCURACY, *(metric for metric in CLASSIFICATION_METRICS if metric.name != "auroc")),
     primary_metric="accuracy",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
 )
 
 

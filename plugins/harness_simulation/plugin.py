@@ -24,6 +24,7 @@ SIMULATION = ScorerSpec(
     ),
     primary_metric="r",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
     check="harness_simulation.scorer:check",
 )
 

@@ -26,6 +26,7 @@ SURPRISAL = ScorerSpec(
     ),
     primary_metric="auroc",
     needs=frozenset({Need.JUDGE}),
+    fidelity="input",
     check="harness_surprisal.scorer:check",
 )
 

@@ -27,6 +27,7 @@ HELPS = {
     "harness-cache": ("cache",),
     "harness-leaderboard": ("leaderboard",),
     "harness-leaderboard-agreement": ("leaderboard", "agreement"),
+    "harness-leaderboard-profile": ("leaderboard", "profile"),
     "harness-leaderboard-scorers": ("leaderboard", "scorers"),
     "harness-doctor": ("doctor",),
     "harness-features": ("features",),

@@ -43,6 +43,7 @@ class FakeRun:
     metrics: tuple[MetricFacts, ...] = METRICS
     scorer: str = "detection"
     judge: str | None = "judge-1.5b"
+    fidelity: str | None = None
     status: str = "success"
     error: str | None = None
     models: dict[str, str | None] = field(default_factory=dict)
@@ -103,6 +104,7 @@ class FakeRun:
                     metrics=list(self.metrics),
                     primary_metric=self.metrics[0].name,
                     judge=self.judge,
+                    fidelity=self.fidelity,
                 )
             },
         )

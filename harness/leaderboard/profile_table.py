@@ -1,0 +1,87 @@
+"""Profiles as text for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from harness.identity import plain
+from harness.leaderboard.text import aligned, number, percent, safe, with_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.leaderboard.profile import Axis, Profile, Quadrants
+    from harness.stats import Estimate
+
+__all__ = ["profile_json", "profile_text"]
+
+_SIDES = (("input", "input fidelity"), ("output", "output fidelity"), (None, "on neither axis"))
+
+
+def profile_json(found: Sequence[Profile]) -> str:
+    """Return everything known of each profile, the value of every feature included, as indented JSON."""
+    return json.dumps(plain(found), indent=2, allow_nan=False)
+
+
+def profile_text(found: Sequence[Profile]) -> str:
+    """Return per explanation set and subject the scorers of each axis, then the quadrants."""
+    return "\n\n".join(_block(one) for one in found)
+
+
+def _block(one: Profile) -> str:
+    control = " (control)" if one.control is not None else ""
+    lines = [f"== {safe(one.explanation_set)}{control}", f"   subject  {safe(one.subject)}"]
+    lines += aligned(_scorers(one.axes), left=3)
+    if one.quadrants:
+        lines += [
+            "",
+            f"   shares of the shared features, good from {one.threshold:g} of the way from chance to the best",
+        ]
+        lines += aligned(_quadrants(one.quadrants), left=2)
+    lines += [f"   note: {note}" for note in _notes(one)]
+    return "\n".join(lines)
+
+
+def _scorers(axes: Sequence[Axis]) -> list[list[str]]:
+    table = [["axis", "scorer", "metric", "corrected [95%]", "median", "quartiles", "good from", "n", "coverage"]]
+    for side, label in _SIDES:
+        table += [[label, *_cells(axis)] for axis in axes if axis.side == side]
+    return table
+
+
+def _cells(axis: Axis) -> list[str]:
+    mean = axis.corrected
+    return [
+        safe(axis.scorer),
+        safe(axis.metric),
+        "-" if mean is None else with_interval(mean.mean, mean.low, mean.high),
+        number(axis.median),
+        f"{number(axis.lower_quartile)} to {number(axis.upper_quartile)}",
+        number(axis.good_from),
+        str(axis.n),
+        percent(axis.n, axis.features),
+    ]
+
+
+def _quadrants(found: Sequence[Quadrants]) -> list[list[str]]:
+    table = [["input", "output", "shared", "both", "input only", "output only", "neither"]]
+    for one in found:
+        shares = (one.both, one.input_only, one.output_only, one.neither)
+        table.append([safe(one.input), safe(one.output), str(one.shared), *map(_share, shares)])
+    return table
+
+
+def _share(share: Estimate) -> str:
+    return with_interval(share.mean, share.low, share.high)
+
+
+def _notes(one: Profile) -> list[str]:
+    notes = [f"{safe(axis.scorer)}: not corrected for chance, {safe(axis.uncorrected)}" for axis in one.axes
+             if axis.uncorrected]  # fmt: skip
+    neither = [safe(axis.scorer) for axis in one.axes if axis.side is None]
+    if neither:
+        notes.append(f"{', '.join(neither)}: on neither axis, as nothing is declared (or was, when the run was made)")
+    missing = [label for side, label in _SIDES[:2] if all(axis.side != side for axis in one.axes)]
+    notes += [f"no scorer of {label}, so there are no quadrants" for label in missing]
+    return notes

@@ -1,0 +1,188 @@
+"""Input fidelity beside output fidelity: corrected for chance, counted in quadrants, never averaged over scorers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import ResultsError, UnknownNameError
+from harness.leaderboard import service
+from harness.leaderboard.profile import best_of, corrected, profiles
+from harness.results.manifest import MetricFacts
+from harness.stats import wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.leaderboard.conftest import FakeRun
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "profile.txt"
+AUROC = MetricFacts(name="auroc", chance=0.5)
+NATS = MetricFacts(name="nats", low=-1e6, high=1e6, chance=0.0)
+LOSS = MetricFacts(name="loss", chance=0.8, higher_is_better=False)
+SHARE = MetricFacts(name="share")
+
+READS = {1: 0.95, 2: 0.9, 3: 0.8, 4: 0.55, 5: 0.5, 6: 0.4, 7: 0.75, 8: None}
+WRITES = {1: 0.9, 2: 0.5, 3: 0.85, 4: 0.95, 5: 0.45, 6: 0.5, 7: 0.75, 9: 0.9}
+
+
+def write(
+    make: Callable[..., FakeRun],
+    root: Path,
+    scorer: str,
+    values: Any,
+    fidelity: str | None,
+    metric: MetricFacts = AUROC,
+    **more: Any,
+) -> Path:
+    """Write a run of one scorer whose primary metric has these values."""
+    run = make(run_id=f"run-{scorer}", scorer=scorer, fidelity=fidelity, metrics=(metric,), **more)
+    run.add("default", values).add("shuffled", dict.fromkeys(values, 0.5), control="shuffled")
+    for line in run.scores:
+        line["metrics"] = {metric.name: line["metrics"]["auroc"]}
+    return run.write(root)
+
+
+@pytest.fixture
+def runs(fake_run: Callable[..., FakeRun], tmp_path: Path) -> list[Path]:
+    """Return runs of a scorer of inputs, two of outputs, and one that declares nothing."""
+    return [
+        write(fake_run, tmp_path, "reads", READS, "input"),
+        write(fake_run, tmp_path, "writes", WRITES, "output"),
+        write(fake_run, tmp_path, "nats", {1: 3.0, 2: 0.0, 3: -0.5, 4: 7.0}, "output", NATS),
+        write(fake_run, tmp_path, "old", {1: 0.4, 2: 0.6}, None, SHARE),
+    ]
+
+
+def test_quadrants_count_the_features_that_both_scored(runs: list[Path]) -> None:
+    (found,) = profiles(runs)
+    quadrants = {(one.input, one.output): one for one in found.quadrants}
+    assert set(quadrants) == {("reads", "writes"), ("reads", "nats")}
+    # Good from 0.75 on: 1, 3 and 7 by both (7 exactly at the bar), 2 by input, 4 by output, 5 and 6 by neither.
+    pair = quadrants["reads", "writes"]
+    assert pair.shared == 7
+    assert pair.both == wilson_interval(3, 7)
+    assert (pair.input_only, pair.output_only) == (wilson_interval(1, 7), wilson_interval(1, 7))
+    assert pair.neither == wilson_interval(2, 7)
+    # Nats have no best value, so whatever beats chance is good, and chance itself is not.
+    pair = quadrants["reads", "nats"]
+    assert [one.mean for one in (pair.both, pair.input_only, pair.output_only, pair.neither)] == [0.25, 0.5, 0.25, 0]
+
+
+def test_each_axis_has_its_scorers_with_quartiles_and_coverage(runs: list[Path]) -> None:
+    (found,) = profiles(runs)
+    axes = {axis.scorer: axis for axis in found.axes}
+    assert {name: axis.side for name, axis in axes.items()} == {
+        "reads": "input", "writes": "output", "nats": "output", "old": None,
+    }  # fmt: skip
+    reads = axes["reads"]
+    assert (reads.n, reads.features, reads.good_from) == (7, 8, 0.75)
+    assert (reads.lower_quartile, reads.median, reads.upper_quartile) == pytest.approx((0.525, 0.75, 0.85))
+    assert reads.corrected is not None
+    assert reads.corrected.mean == pytest.approx(sum((value - 0.5) * 2 for value in READS.values() if value) / 7)
+    assert reads.corrected.low is not None
+    assert axes["nats"].corrected is None
+    assert axes["nats"].uncorrected == "'nats' has no best value"
+    assert axes["old"].uncorrected == "'share' has no chance level"
+    assert [one.good for one in axes["old"].values] == [None, None]
+
+
+def test_a_run_of_before_axes_were_recorded_is_read_and_stands_on_neither(
+    fake_run: Callable[..., FakeRun], tmp_path: Path
+) -> None:
+    folder = write(fake_run, tmp_path, "reads", READS, "input")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["scorers"]["reads"]["fidelity"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (found,) = profiles([folder])
+    assert [axis.side for axis in found.axes] == [None]
+    assert "reads: on neither axis" in service.profile(tmp_path)
+
+
+def test_features_scored_with_different_texts_are_not_paired(fake_run: Callable[..., FakeRun], tmp_path: Path) -> None:
+    first = write(fake_run, tmp_path, "reads", READS, "input")
+    run = fake_run(run_id="other", scorer="writes", fidelity="output", metrics=(AUROC,))
+    run.add("default", {1: 0.9, 2: 0.9})
+    for line in run.scores:
+        line["metrics"] = {"auroc": 0.9}
+    run.scores[0]["explanation_digest"] = "another text"
+    (found,) = profiles([first, run.write(tmp_path)])
+    assert [one.shared for one in found.quadrants] == [1]
+
+
+def test_one_value_and_none_have_no_quartiles(fake_run: Callable[..., FakeRun], tmp_path: Path) -> None:
+    one = write(fake_run, tmp_path, "one", {1: 0.9, 2: None}, "input")
+    none = write(fake_run, tmp_path, "none", {1: None, 2: None}, "output")
+    (found,) = profiles([one, none])
+    axes = {axis.scorer: axis for axis in found.axes}
+    assert (axes["one"].median, axes["one"].lower_quartile) == (0.9, None)
+    assert (axes["none"].median, axes["none"].corrected) == (None, None)
+    assert axes["none"].uncorrected == "no feature has a value"
+    assert found.quadrants[0].shared == 0
+    assert found.quadrants[0].both.mean is None
+    assert "nan" not in service.profile(tmp_path, as_json=True).lower()
+
+
+def test_what_may_not_be_compared_is_refused(
+    fake_run: Callable[..., FakeRun], tmp_path: Path, runs: list[Path]
+) -> None:
+    fields = {"corpus": {"reader": "other"}, "examples": {}, "seed": 0}
+    other = write(fake_run, tmp_path / "b", "other", READS, "input", fields=fields)
+    with pytest.raises(ResultsError, match=r"differ in corpus\.cutting"):
+        profiles([*runs, other])
+    with pytest.raises(UnknownNameError, match="defualt"):
+        profiles(runs, sets=["defualt"])
+    with pytest.raises(ResultsError, match="no scores"):
+        profiles([])
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.01, float("nan")])
+def test_a_senseless_threshold_is_refused(runs: list[Path], threshold: float) -> None:
+    with pytest.raises(ResultsError, match="is not a share"):
+        profiles(runs, threshold=threshold)
+
+
+def test_a_higher_threshold_never_makes_more_features_good(runs: list[Path]) -> None:
+    shares = [profiles(runs, threshold=share)[0].quadrants[1].both.mean or 0.0 for share in (0.1, 0.5, 0.9, 1.0)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > shares[-1]
+
+
+def test_controls_are_shown_when_asked_for(runs: list[Path]) -> None:
+    (found,) = profiles(runs, sets=["shuffled"])
+    assert found.control == "shuffled"
+    reads = next(axis for axis in found.axes if axis.scorer == "reads")
+    assert reads.corrected is not None
+    assert reads.corrected.mean == 0.0
+
+
+@given(st.floats(0, 1))
+def test_correction_has_0_at_chance_and_1_at_the_best_and_keeps_the_direction(value: float) -> None:
+    for metric in (AUROC, LOSS):
+        best, share = best_of(metric), corrected(value, metric)
+        assert best is not None
+        assert metric.chance is not None
+        assert share is not None
+        assert corrected(metric.chance, metric) == 0.0
+        assert corrected(best, metric) == 1.0
+        better = value > metric.chance if metric.higher_is_better else value < metric.chance
+        assert (share > 0) == better
+
+
+def test_no_correction_without_chance_or_best() -> None:
+    assert corrected(0.7, SHARE) is None
+    assert corrected(0.7, NATS) is None
+    assert corrected(0.7, MetricFacts(name="at the top", chance=1.0)) is None
+
+
+def test_the_profile_is_as_published(runs: list[Path], tmp_path: Path) -> None:
+    shown = service.profile(tmp_path, [run.name for run in runs]) + "\n"
+    if os.environ.get("HARNESS_WRITE_GOLDEN"):
+        GOLDEN.write_text(shown)
+    assert shown == GOLDEN.read_text()
