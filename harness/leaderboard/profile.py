@@ -116,7 +116,7 @@ class Profile:
 def best_of(metric: MetricFacts) -> float | None:
     """Return the best value that can be reached, or None if the metric's bound is but a guard."""
     bound = metric.high if metric.higher_is_better else metric.low
-    return bound if math.isfinite(bound) and abs(bound) <= _LARGEST_SCALE else None
+    return bound if bound is not None and abs(bound) <= _LARGEST_SCALE else None
 
 
 def corrected(value: float, metric: MetricFacts) -> float | None:
@@ -215,7 +215,7 @@ def _corrected_mean(values: Sequence[float], metric: MetricFacts) -> tuple[Estim
     if not shares:
         return None, "no feature has a value" if not values else f"chance is the best value of '{metric.name}'"
     worst = metric.low if metric.higher_is_better else metric.high
-    least = corrected(worst, metric) if math.isfinite(worst) else None
+    least = None if worst is None else corrected(worst, metric)
     return mean_interval(shares, -math.inf if least is None else least, 1.0), None
 
 

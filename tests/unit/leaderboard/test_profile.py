@@ -179,6 +179,7 @@ def test_no_correction_without_chance_or_best() -> None:
     assert corrected(0.7, SHARE) is None
     assert corrected(0.7, NATS) is None
     assert corrected(0.7, MetricFacts(name="at the top", chance=1.0)) is None
+    assert corrected(0.7, MetricFacts(name="unbounded", high=None, chance=0.0)) is None
 
 
 def test_the_profile_is_as_published(runs: list[Path], tmp_path: Path) -> None:
