@@ -32,6 +32,7 @@ CHANCE = {
 """What each scorer gives an explanation that says nothing, by its primary metric."""
 WRONG = ("shuffled", "other", "empty")
 N_FEATURES = 12
+FEWEST = 3
 
 
 def run(folder: Path, *overrides: str) -> Path:
@@ -91,11 +92,13 @@ def test_scorers_are_at_chance_on_wrong_explanations(
 ) -> None:
     """Of so many intervals at 95 % some miss chance by chance, so three standard errors must hold it, or nearly do."""
     found = reports[scorer]["scores"][name]
+    if found["n"] < FEWEST:
+        pytest.skip("undefined for nearly all: a text that the explanation does not fit is seldom rated as holding it")
     assert abs(found["mean"] - CHANCE[scorer]) <= 3 * found["se"] + 0.01
 
 
 def test_only_a_scorer_that_asks_about_tokens_tells_a_wrong_token(reports: dict[str, dict[str, Any]]) -> None:
-    assert reports["fuzzing"]["auroc"]["wrong_token"]["low"] > 0.8
+    assert reports["fuzzing"]["auroc"]["wrong_token"]["mean"] > 0.95
     assert reports["detection"]["auroc"]["wrong_token"]["mean"] < 0.9
 
 
