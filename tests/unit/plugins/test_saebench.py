@@ -147,7 +147,7 @@ async def test_a_hostile_explanation_stays_on_its_line() -> None:
     ],
 )
 def test_replies_are_read(reply: str, numbers: set[int]) -> None:
-    assert read_numbers(reply, 14).value == frozenset(numbers)
+    assert set(read_numbers(reply, 14).value or ()) == numbers
 
 
 @pytest.mark.parametrize("reply", ["", "lorem ipsum", "[0]", "[15]", "1, 99", "[1.5]", '["a"]', "[true]", "[[1], [2]]"])
