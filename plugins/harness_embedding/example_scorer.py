@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.api import ConfigError, Item, Outcome, Score, ScorerEstimate, auroc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from harness.api import Embedder, Example, ExampleShape, Explanation, Resources, ScoreRecord
     from harness_embedding.config import ExampleEmbeddingConfig
@@ -69,7 +69,10 @@ class ExampleEmbeddingScorer:
         known = [place for place, row in enumerate(cosines) if math.isfinite(row[place])]
         anchors = _anchors(examples, cosines, known)
         items = tuple(_item(example, place, cosines, examples, known) for place, example in enumerate(examples))
-        metrics = {"auroc": _mean(anchors, _Anchor.area), "mean_difference": _mean(anchors, _difference)}
+        metrics = {
+            "auroc": _mean(anchor.area() for anchor in anchors),
+            "mean_difference": _mean(_difference(anchor) for anchor in anchors),
+        }
         why = NO_SILENT if len(anchors) > 1 else NO_PAIR
         return Score(
             metrics=metrics,
@@ -113,9 +116,9 @@ def _difference(anchor: _Anchor) -> float | None:
     return math.fsum(anchor.near) / len(anchor.near) - far
 
 
-def _mean(anchors: Sequence[_Anchor], measure: Callable[[_Anchor], float | None]) -> float | None:
+def _mean(measures: Iterable[float | None]) -> float | None:
     """Return the mean over anchors; all have equally many pairs, so it is that over all pairs."""
-    values = [value for value in map(measure, anchors) if value is not None]
+    values = [value for value in measures if value is not None]
     return math.fsum(values) / len(values) if values else None
 
 
@@ -124,14 +127,11 @@ def _breakdown(anchors: Sequence[_Anchor]) -> dict[str, dict[str, float | None]]
     parts: dict[str, dict[str, float | None]] = {}
     for decile in sorted({anchor.example.decile or 0 for anchor in anchors} - {0}, reverse=True):
         own = [anchor for anchor in anchors if anchor.example.decile == decile]
-        parts[f"decile_{decile}"] = {"n": float(len(own)), "auroc": _mean(own, _Anchor.area)}
+        parts[f"decile_{decile}"] = {"n": float(len(own)), "auroc": _mean(anchor.area() for anchor in own)}
     far = anchors[0].far if anchors else ()
     for kind in sorted({origin for origin, _ in far}):
         n = sum(origin == kind for origin, _ in far)
-        parts[f"kind_{kind}"] = {
-            "n": float(n),
-            "auroc": _mean(anchors, lambda anchor, kind=kind: anchor.area(kind)),  # type: ignore[misc]
-        }
+        parts[f"kind_{kind}"] = {"n": float(n), "auroc": _mean(anchor.area(kind) for anchor in anchors)}
     return parts
 
 
