@@ -133,7 +133,7 @@ class SampleState:
         features: np.ndarray,
         positions: np.ndarray,
         values: np.ndarray,
-        earlier: Callable[[], Iterable[Entries]],
+        earlier: Callable[[np.ndarray], Iterable[Entries]],
     ) -> None:
         """Take account of activations, sorted by feature, then by position. No context may come in two calls.
 
@@ -141,8 +141,8 @@ class SampleState:
             features: Their features, int64 [n].
             positions: Their positions, int64 [n].
             values: Their values, float32 [n].
-            earlier: Yields features, positions and values of all activations that earlier calls kept, in any parts
-                that are sorted so and hold whole contexts.
+            earlier: Yields features, positions and values of all activations of the given features (int64, ascending)
+                that earlier calls kept, in any parts that are sorted so and hold whole contexts.
         """
         if not features.size:
             return
@@ -159,7 +159,7 @@ class SampleState:
             new = np.zeros(self.level.size, dtype=np.bool_)
             new[over] = True
             # Everything seen of them so far is still there, as nothing of them was left out.
-            for part in chain(earlier(), [(features, positions, values)]):
+            for part in chain(earlier(over), [(features, positions, values)]):
                 self._count_of(new, part)
         self._raise()
 
@@ -168,20 +168,22 @@ class SampleState:
         keeps = np.ones(features.size, dtype=np.bool_)
         if not self.features.size:
             return keeps
-        wanted = self._strongest_places()
         for first in range(0, features.size, _COUNTED_AT_ONCE):
             some = features[first : first + _COUNTED_AT_ONCE]
             sampled = np.flatnonzero(self._row[some] >= 0)
+            if not sampled.size:
+                continue
             some = some[sampled]
+            wanted = self._strongest_places(np.unique(self._row[some]))
             context = self._context(positions[first + sampled])
             of_level = self.levels[context] >= self.level[some]
             keeps[first + sampled] = of_level | self._is_strongest(self._row[some], context, wanted)
         return keeps
 
-    def _strongest_places(self) -> np.ndarray:
-        """Return row times number of contexts plus context of all strongest ones, ascending."""
-        both = np.concatenate([self.strongest, self.settled], axis=1)
-        places = np.where(both < 0, -1, _unpack(both) + np.arange(len(both))[:, None] * self.levels.size)
+    def _strongest_places(self, rows: np.ndarray) -> np.ndarray:
+        """Return row times number of contexts plus context of the strongest ones of some rows, ascending."""
+        both = np.concatenate([self.strongest[rows], self.settled[rows]], axis=1)
+        places = np.where(both < 0, -1, _unpack(both) + rows[:, None] * self.levels.size)
         return np.unique(places)
 
     def _is_strongest(self, rows: np.ndarray, context: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -44,18 +44,30 @@ class Run:
         """Return the number of entries of every feature, uint32 [n_features]."""
         return _columns(self, folder)[0].read(0, None)
 
-    def entries(self, folder: Path, most: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield the feature (int64), position (int64) and value of its entries, about ``most`` at a time.
+    def entries(
+        self, folder: Path, features: np.ndarray, most: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield the feature (int64), position (int64) and value of the entries of some features.
 
-        Each part is of whole features.
+        Nothing else is read. Each part is of whole features, and of about ``most`` entries.
+
+        Args:
+            folder: Where the run is.
+            features: Which features, int64, ascending.
+            most: Entries of a part; a feature with more is one by itself.
         """
         counts, positions, values = _columns(self, folder)
-        of_feature = counts.read(0, None).astype(np.int64)
-        ends = np.concatenate([[0], np.cumsum(of_feature)])
-        for first, last in pairwise(_bounds(ends, most)):
-            features = np.repeat(np.arange(first, last), of_feature[first:last])
-            span = int(ends[first]), int(ends[last])
-            yield features, positions.read(*span).astype(np.int64), values.read(*span)
+        of_all = counts.read(0, None).astype(np.int64)
+        before = np.cumsum(of_all) - of_all
+        sizes = of_all[features]
+        for first, last in pairwise(_bounds(np.concatenate([[0], np.cumsum(sizes)]), most)):
+            some = features[first:last].tolist()
+            spans = [(int(before[feature]), int(before[feature] + of_all[feature])) for feature in some]
+            yield (
+                np.repeat(features[first:last], sizes[first:last]),
+                np.concatenate([positions.read(*span) for span in spans]).astype(np.int64),
+                np.concatenate([values.read(*span) for span in spans]),
+            )
 
     def intact(self, folder: Path) -> bool:
         """Return whether the files are there and are those that were written."""

@@ -337,9 +337,9 @@ class ActivationWriter:
             features, positions, values = features[kept], positions[kept], values[kept]
         self._write(np.bincount(features, minlength=self._n_features), positions, values)
 
-    def _earlier(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _earlier(self, features: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for run in list(self._runs):
-            yield from run.entries(self._at, MERGED_AT_ONCE)
+            yield from run.entries(self._at, features, MERGED_AT_ONCE)
 
     @property
     def _at(self) -> Path:
@@ -351,7 +351,7 @@ class ActivationWriter:
 
     def _see_imported(self, block: Block, sampled: np.ndarray) -> None:
         whole = ~np.isin(block.features, sampled)  # of the others all that counts is in the state taken over
-        self._sample.see(block.features[whole], block.positions[whole], block.values[whole], tuple)
+        self._sample.see(block.features[whole], block.positions[whole], block.values[whole], lambda _: ())
 
     def _commit(self, facts: SpanFacts) -> None:
         self._spans.append(facts)

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.errors import ResultsError
+from harness.leaderboard.agreement import refuse_other_subjects
 from harness.leaderboard.collect import collect
 from harness.stats import Estimate, mean_interval, separation, wilson_interval
 
@@ -36,6 +37,7 @@ STEPS = (
 )
 """What ranks above what."""
 
+_EXPLAINER = "planted"
 _PREFIX = "planted_"
 _SEED = 0
 
@@ -95,8 +97,9 @@ def report_scorers(runs: Sequence[Path]) -> list[ScorerReport]:
         runs: Folders of runs.
 
     Raises:
-        ResultsError: If a run cannot be read, or none has planted explanations.
+        ResultsError: If a run cannot be read, none has planted explanations, or two have different ones of one name.
     """
+    refuse_other_subjects(runs)
     reports = [
         _report(group, subject, sets)
         for group in collect(runs)
@@ -121,11 +124,18 @@ def _by_subject(group: Group) -> dict[str, dict[str, dict[Feature, Entry]]]:
     found: dict[str, dict[str, dict[Feature, Entry]]] = {}
     for scored in group.sets:
         control = scored.cell.control
-        name = TRUE if control is None and scored.name.startswith("planted") else (control or "").removeprefix(_PREFIX)
+        true = control is None and scored.name.partition("@")[0] == _EXPLAINER
+        name = TRUE if true else (control or "").removeprefix(_PREFIX)
         if name != TRUE and name not in DISTORTIONS:
             continue
         for feature, entry in scored.cell.entries.items():
-            found.setdefault(feature[0], {}).setdefault(name, {})[feature] = entry
+            mine = found.setdefault(feature[0], {}).setdefault(name, {})
+            if mine.setdefault(feature, entry) != entry:
+                raise ResultsError(
+                    f"runs differ in '{group.scorer}' of the {name} explanation of feature {feature[1]}",
+                    where=feature[0],
+                    hint="name the runs to look at",
+                )
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -225,7 +225,8 @@ def _open_tokens(resolved: ResolvedRun, subject: ResolvedPlugin, cache: Path, pr
         resolved.corpus.config,
         resolved.corpus_tokens,
         load_tokenizer(config.model, cache),
-        model_identity(config.model, cache),
+        # Weights drawn anew have the same tokenizer, and the same tokens, as those they stand in for.
+        model_identity(replace(config.model, randomise=None), cache),
         cache,
         progress,
     )

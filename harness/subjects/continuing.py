@@ -138,7 +138,7 @@ def continued(
         cache = copy.deepcopy(read.cache)
         ids, mask = read.last, read.mask
         while open_rows and max_new_tokens > 0:
-            tokens = chooser.choose(_step(model, source, ids, cache, mask, intervention)[:, -1])
+            tokens = chooser.choose(_step(model, source, ids, cache, mask, intervention)[:, -1], sorted(open_rows))
             for place in sorted(open_rows):
                 if tokens[place] in ends:
                     open_rows.discard(place)
@@ -181,12 +181,19 @@ class _Chooser:
         self._draws = [generator(seed, "continuation") for seed in seeds]
         self._temperature = temperature
 
-    def choose(self, logprobs: torch.Tensor) -> list[int]:
-        """Return a token for each row of log-probabilities [n, n_tokens].
+    def choose(self, logprobs: torch.Tensor, wanted: Sequence[int]) -> list[int]:
+        """Return a token for each row of log-probabilities [n, n_tokens]: 0 for those that are not wanted.
 
         Raises:
-            FeatureSourceError: If they are not finite.
+            FeatureSourceError: If those of a wanted row are not finite.
         """
+        logprobs = logprobs[list(wanted)]
+        found = [0] * len(self._draws)
+        for place, token in zip(wanted, self._chosen(logprobs, [self._draws[place] for place in wanted]), strict=True):
+            found[place] = token
+        return found
+
+    def _chosen(self, logprobs: torch.Tensor, draws: Sequence[np.random.Generator]) -> list[int]:
         if not bool(logprobs.isfinite().all()):
             raise FeatureSourceError(
                 "with the feature changed the subject model's outputs are not finite", hint="use a smaller strength"
@@ -197,7 +204,7 @@ class _Chooser:
         rows = logprobs.double().cpu().numpy() / self._temperature
         weights = np.cumsum(np.exp(rows - rows.max(axis=-1, keepdims=True)), axis=-1)
         found = []
-        for draw, row in zip(self._draws, weights, strict=True):
+        for draw, row in zip(draws, weights, strict=True):
             place = int(np.searchsorted(row, draw.random() * row[-1], side="right"))
             found.append(min(place, row.size - 1))
         return found

@@ -197,7 +197,8 @@ class ModelAccess:
             raise SubjectError(f"{len(asked)} prompts have {len(written)} continuations")
 
         def compute() -> tuple[tuple[float, ...], ...]:
-            self._check_room(asked, max(map(len, written), default=0))
+            for prompt, tokens in zip(asked, written, strict=True):
+                self._check_room((prompt,), len(tokens))
             return tuple(logprobs_of(self._model, self._read(asked), written))
 
         return await self._remembered(("logprobs", asked, written), compute)

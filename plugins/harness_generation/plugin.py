@@ -17,7 +17,7 @@ GENERATION = ScorerSpec(
         MetricSpec("share_activating", "share of texts that should activate and do"),
         MetricSpec("share_above_lowest_decile", "the same, as strongly as all but a tenth of activating windows"),
         MetricSpec("share_above_median", "the same, as strongly as half of the activating windows"),
-        MetricSpec("mode_coverage", "share of activating windows whose mode a text reaches"),
+        MetricSpec("mode_coverage", "of the activating windows in a mode, the share whose mode a text reaches"),
         MetricSpec("near_misses_activating", "share of near-misses that activate", higher_is_better=False),
     ),
     primary_metric="auroc",

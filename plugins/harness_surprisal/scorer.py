@@ -49,9 +49,9 @@ class _Reading:
 
     @property
     def logprob(self) -> float | None:
-        """Return the log-probability of the window in nats, None if a token of it has none."""
+        """Return the log-probability of the window in nats, None if a token of it has none that is finite."""
         values = [one.token.logprob for one in self.tokens]
-        known = [value for value in values if value is not None]
+        known = [value for value in values if value is not None and math.isfinite(value)]
         return math.fsum(known) if known and len(known) == len(values) else None
 
 

@@ -111,7 +111,7 @@ def test_levels_do_not_rise_after_they_were_settled() -> None:
 
     def see(first: int, last: int) -> None:
         features, at = np.nonzero(values[:, first:last])
-        state.see(features, at + first, values[features, at + first], tuple)
+        state.see(features, at + first, values[features, at + first], lambda _: ())
 
     see(0, half)
     level, before = state.level.copy(), state.strongest.copy()
