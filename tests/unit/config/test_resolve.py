@@ -60,7 +60,7 @@ def test_what_no_scorer_needs_is_left_out(resolve: Resolve) -> None:
         (["explainer=imported"], "explainer.path: a value is needed"),
         (["judge=litellm"], "judge.model: a value is needed"),
         (["~explainer.llm"], "explainer.llm: explainer 'default' needs a language model"),
-        (["+scorers.x={plugin:lenght}"], "scorers.x.plugin: unknown scorer 'lenght'. Try: one of: detection"),
+        (["+scorers.x={plugin:lenght}"], "scorers.x.plugin: unknown scorer 'lenght'. Try: one of: clarity, detection"),
         (["+scorers.x={}"], "scorers.x: no plugin is named here"),
         (["scorers.detection=3"], "scorers.detection: no plugin is named here"),
         (["+scorers.detection.colour=red"], "scorers.detection: unknown parameter 'colour'"),

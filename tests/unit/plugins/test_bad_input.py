@@ -103,8 +103,8 @@ class Always(ScriptedJudge):
     def _answer(self, request: CompletionRequest) -> Completion:
         usage = Usage(1, 100, 1, 0.0)
         if request.choices:
-            reply, other = request.choices if self.yes else request.choices[::-1]
-            graded = {reply: math.log(0.9), other: math.log(0.1)}
+            reply, *others = request.choices if self.yes else request.choices[::-1]
+            graded = {reply: math.log(0.9), **{other: math.log(0.1 / len(others)) for other in others}}
             return Completion(reply, Outcome.OK, usage, logprobs=(TokenAlternatives(reply, graded[reply], graded),))
         task = request.task
         assert task is not None, "a request without a task: no judge that reads no prompts can answer it"

@@ -33,7 +33,10 @@ def test_the_built_in_plugin_provides_every_kind_but_scorers(monkeypatch: pytest
         "attention_heads", "directions", "mlp_neurons", "planted", "planted_output", "sae", "transcoder",
     ]  # fmt: skip
     assert catalogue.names("corpus") == ["huggingface", "jsonl", "planted", "text"]
-    assert catalogue.names("explainers") == ["default", "imported", "planted", "top_tokens"]
+    assert catalogue.names("explainers") == [
+        "contrastive", "default", "imported", "logit_tokens", "max_activation_logits", "ngram", "planted", "refined",
+        "token_activations", "top_tokens",
+    ]  # fmt: skip
     planted = ["broad", "narrow", "other", "related", "wrong_token"]
     assert catalogue.names("controls") == ["empty", *(f"planted_{name}" for name in planted), "shuffled", "top_tokens"]
     assert catalogue.names("scorers") == []
