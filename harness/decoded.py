@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -34,13 +35,17 @@ class TokenTexts:
     def __init__(self, decoder: Decoder) -> None:
         self.joins = _joins(decoder)
         self._decode = decoding(decoder)
-        self._singles: dict[int, str] = {}
+        # By token, None where it was not shown yet: of a table windows are taken in one step, and a corpus has many.
+        self._singles: list[str | None] = []
 
     def of(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each of ``ids``; joined they are the decoded text."""
-        if len(ids) == 1:
-            return (self.single(int(ids[0])),)
-        pieces = tuple(map(self._singles.get, ids))
+        if len(ids) < 2:  # noqa: PLR2004  -- of one, `itemgetter` gives no tuple
+            return tuple(self.single(int(token)) for token in ids)
+        try:
+            pieces: tuple[str | None, ...] = itemgetter(*ids)(self._singles)
+        except IndexError:
+            pieces = (None,)
         if None in pieces:
             pieces = tuple(self.single(int(token)) for token in ids)
         texts = cast("tuple[str, ...]", pieces)
@@ -50,7 +55,9 @@ class TokenTexts:
 
     def single(self, token: int) -> str:
         """Return the text of one token by itself."""
-        text = self._singles.get(token)
+        if token >= len(self._singles):
+            self._singles.extend([None] * (token + 1 - len(self._singles)))
+        text = self._singles[token]
         if text is None:
             text = self._singles[token] = self._decode([token])
         return text

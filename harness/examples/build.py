@@ -198,7 +198,9 @@ class RecordBuilder:
         return windows
 
     def _silent(self, feature: int, half: str, touched: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, int]:
-        """Return drawn silent windows of a half, and how many silent ones there are."""
+        """Return drawn silent windows of a half, and how many silent ones there are; if none are wanted, neither."""
+        if not self._wanted(half)[1]:
+            return np.zeros(0, dtype=np.int64), 0
         draws = generator(self._seed, "examples", self._subject, feature, half, "silent")
         return draw_silent(self._halves[half], touched, self._wanted(half)[1], draws, known=known)
 
