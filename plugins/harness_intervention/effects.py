@@ -48,7 +48,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """All that was written: by the subject as it is, at every divergence, and with other features raised."""
+    """All that was written: by the subject as it is, at every divergence (the scored one first), and by baselines."""
 
     clean: tuple[str, ...]
     steered: tuple[Written, ...]
@@ -64,7 +64,7 @@ async def write(
     seed: int,
     unit: float,
 ) -> Effects:
-    """Return what is written after the prompts.
+    """Return what is written after the prompts; of the other divergences, only if the one that is scored can be read.
 
     Every prompt has one seed, whatever is steered: clean, steered and baseline texts are drawn with the same numbers,
     so that they differ by the steering and not by the draw.
@@ -79,16 +79,19 @@ async def write(
     """
     writer = _Writer(subject, prompts, config, seed)
     await writer.begin()
-    steered = [await writer.steered(feature, target, unit) for target in config.targets]
+    main, *others = config.targets
+    steered = [await writer.steered(feature, main, unit)]
+    if steered[0].why:
+        return Effects(writer.clean, tuple(steered), ())
+    steered += [await writer.steered(feature, target, unit) for target in others]
     start = steered[0].strength or unit
     baselines: list[Written] = []
-    if not steered[0].why:
-        for other in _others(subject.n_features, feature, config.baseline_directions, seed):
-            if len(baselines) == config.baseline_directions:
-                break
-            found = await writer.steered(other, config.kl_target, start)
-            if not found.why:  # a direction that cannot be compared at this divergence is no baseline
-                baselines.append(found)
+    for other in _others(subject.n_features, feature, config.baseline_directions, seed):
+        if len(baselines) == config.baseline_directions:
+            break
+        found = await writer.steered(other, config.kl_target, start)
+        if not found.why:  # a direction that cannot be compared at this divergence is no baseline
+            baselines.append(found)
     return Effects(writer.clean, tuple(steered), tuple(baselines))
 
 
