@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.api import derive_seed, generator
+from harness.api import FeatureSourceError, derive_seed, generator
 from harness_intervention.fluency import fluency
 from harness_intervention.strength import raised, tune
 
@@ -126,13 +126,16 @@ class _Writer:
         tuned = await tune(self._subject, self._ids, feature, target, tolerance=config.kl_tolerance, unit=unit)
         if tuned.strength is None:
             return Written(feature, target, tuned.kl, None, why=tuned.why)
-        written = await self._subject.continued(
-            self._ids,
-            raised(feature, tuned.strength),
-            max_new_tokens=config.new_tokens,
-            temperature=config.temperature,
-            seeds=self._seeds,
-        )
+        try:
+            written = await self._subject.continued(
+                self._ids,
+                raised(feature, tuned.strength),
+                max_new_tokens=config.new_tokens,
+                temperature=config.temperature,
+                seeds=self._seeds,
+            )
+        except FeatureSourceError as error:  # further on than the next token, which the strength was tuned by
+            return Written(feature, target, tuned.kl, tuned.strength, why=str(error))
         ids = tuple(one.token_ids for one in written)
         logprobs = await self._subject.continuation_logprobs(self._ids, ids)
         fluent = fluency(self._own, logprobs, ids, config)

@@ -24,6 +24,7 @@ from harness.api import (
     ConfigError,
     ExampleSet,
     ExampleShape,
+    FeatureSourceError,
     LLMError,
     Outcome,
     PromptLogprobs,
@@ -391,6 +392,25 @@ async def test_another_divergence_that_cannot_be_read_is_skipped_and_is_no_answe
     (skipped,) = [item for item in found.items if item.key == "kl_1"]
     assert (skipped.outcome, skipped.kind) == (Outcome.SKIPPED, "not_asked")
     assert "1 (at most 0.7)" in (skipped.error or "")
+
+
+async def test_a_model_that_breaks_down_further_on_is_skipped_there_and_scored_elsewhere() -> None:
+    class Breaks(FakeSubject):
+        def __init__(self, most: float) -> None:
+            super().__init__()
+            self.most = most
+
+        async def continued(self, prompts: Any, intervention: Any, **more: Any) -> Any:
+            if intervention is not None and intervention.strength > self.most:
+                raise FeatureSourceError("outputs are not finite")
+            return await super().continued(prompts, intervention, **more)
+
+    plain = await score("intervention", Reader())
+    subject = Breaks((plain.breakdown["kl_0.5"]["strength"] or 0.0) * 1.01)
+    found = await score("intervention", Reader(), subject=subject)
+    assert found.metrics["surprisal_reduction"] == plain.metrics["surprisal_reduction"]
+    (skipped,) = [item for item in found.items if item.outcome is Outcome.SKIPPED]
+    assert (skipped.key, skipped.error) == ("kl_1", "outputs are not finite")
 
 
 async def test_broken_text_is_no_score_and_says_how_it_is_broken() -> None:
