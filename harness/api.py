@@ -82,7 +82,7 @@ from harness.scoring.classification import (
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
 from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
-from harness.scoring.judged import check_judge, judge_of, judged_score
+from harness.scoring.judged import check_judge, embedder_of, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
 from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
@@ -98,6 +98,7 @@ from harness.scoring.protocol import (
     Scorer,
     ScorerEstimate,
 )
+from harness.scoring.windows import WindowScorer
 from harness.scoring.writing import Writing, Written, WrittenText, estimate_writing, write_texts
 from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
@@ -195,6 +196,7 @@ __all__ = [
     "UnknownNameError",
     "Usage",
     "UserError",
+    "WindowScorer",
     "Writing",
     "Written",
     "WrittenText",
@@ -211,6 +213,7 @@ __all__ = [
     "classification_metrics",
     "classify",
     "derive_seed",
+    "embedder_of",
     "estimate_calls",
     "estimate_writing",
     "expected_value",

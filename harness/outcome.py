@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     TRUNCATED = "truncated"
     ERROR = "error"
+    SKIPPED = "skipped"
+    """Nothing was asked, as there was nothing to ask about: what the subject wrote is no language, say."""
 
 
 @dataclass(frozen=True, slots=True)

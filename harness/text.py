@@ -31,7 +31,7 @@ _CONTROL_TOKEN = re.compile(
 )
 
 
-def for_prompt(text: str, *, limit: int = 4_000) -> str:
+def for_prompt(text: str, *, limit: int = 4_000, keep_end: bool = False) -> str:
     """Return ``text`` on one line, fit to stand inside a prompt; text made fit already is returned unchanged.
 
     Line breaks and tabs become glyphs, other unseen characters (control, format, private use, lone surrogates) their
@@ -40,8 +40,10 @@ def for_prompt(text: str, *, limit: int = 4_000) -> str:
     Args:
         text: Any text.
         limit: Most characters to return; longer text is cut and ends in an ellipsis.
+        keep_end: Cut off the beginning instead, where it is the end that matters; the ellipsis then stands first.
     """
-    return _cut(_CONTROL_TOKEN.sub(r"\g<0> ", _seen(text)), limit)
+    shown = _CONTROL_TOKEN.sub(r"\g<0> ", _seen(text))
+    return _ELLIPSIS + shown[len(shown) - limit + 1 :] if keep_end and len(shown) > limit else _cut(shown, limit)
 
 
 def for_terminal(text: str, *, limit: int = 200) -> str:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 from harness.errors import ResultsError, UnknownNameError
 from harness.leaderboard.agreement import refuse_other_protocols, refuse_other_subjects
 from harness.leaderboard.collect import collect
+from harness.leaderboard.fade import FadeProfile, fade_profiles
+from harness.leaderboard.measured import Measured, goods_of
 from harness.stats import Estimate, mean_interval, wilson_interval
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Quadrants:
 
 @dataclass(frozen=True)
 class Profile:
-    """All scorers of one explanation set on one subject, by axis, and the quadrants of every pair across the axes."""
+    """All scorers of one explanation set on one subject by axis, the quadrants of pairs across the axes, and FADE's."""
 
     subject: str
     explanation_set: str
@@ -111,6 +113,7 @@ class Profile:
     threshold: float
     axes: tuple[Axis, ...]
     quadrants: tuple[Quadrants, ...]
+    fade: tuple[FadeProfile, ...] = ()
 
 
 def best_of(metric: MetricFacts) -> float | None:
@@ -152,22 +155,20 @@ def profiles(runs: Sequence[Path], *, sets: Iterable[str] = (), threshold: float
         raise UnknownNameError("explanation set", name, known)
     refuse_other_protocols(groups)
     refuse_other_subjects(runs)
-    found: dict[tuple[str, str, str | None], list[tuple[Axis, Mapping[int, str | None]]]] = {}
+    found: dict[tuple[str, str, str | None], list[Measured]] = {}
     for group in groups:
-        for key, axis, texts in _axes(group, threshold):
+        for key, measured in _measured(group, threshold):
             if key[1] in wanted if wanted else key[2] is None:
-                found.setdefault(key, []).append((axis, texts))
+                found.setdefault(key, []).append(measured)
     if not found:
         raise ResultsError("these runs have no scores of such a set", hint="name runs that have scored explanations")
     return [
-        Profile(*key, threshold, tuple(axis for axis, _ in parts), tuple(_all_quadrants(parts)))
+        Profile(*key, threshold, tuple(one.axis for one in parts), tuple(_all_quadrants(parts)), fade_profiles(parts))
         for key, parts in sorted(found.items(), key=lambda item: str(item[0]))
     ]
 
 
-def _axes(
-    group: Group, threshold: float
-) -> Iterable[tuple[tuple[str, str, str | None], Axis, Mapping[int, str | None]]]:
+def _measured(group: Group, threshold: float) -> Iterable[tuple[tuple[str, str, str | None], Measured]]:
     for scored in group.sets:
         by_subject: dict[str, dict[int, tuple[str | None, float | None]]] = {}
         for (subject, feature), entry in scored.cell.entries.items():
@@ -176,7 +177,8 @@ def _axes(
             values = {feature: value for feature, (_, value) in sorted(entries.items()) if value is not None}
             key = (subject, scored.name, scored.cell.control)
             axis = _axis(group, values, len(entries), threshold)
-            yield key, axis, {feature: text for feature, (text, _) in entries.items()}
+            texts = {feature: text for feature, (text, _) in entries.items()}
+            yield key, Measured(group.facts.plugin, axis, texts)
 
 
 def _axis(group: Group, values: Mapping[int, float], features: int, threshold: float) -> Axis:
@@ -235,18 +237,15 @@ def _good(value: float, good_from: float | None, metric: MetricFacts) -> bool | 
     return value >= good_from if metric.higher_is_better else value <= good_from
 
 
-def _all_quadrants(parts: Sequence[tuple[Axis, Mapping[int, str | None]]]) -> Iterable[Quadrants]:
-    inputs = [part for part in parts if part[0].side == "input"]
-    outputs = [part for part in parts if part[0].side == "output"]
-    for (a, texts_a), (b, texts_b) in product(inputs, outputs):
-        left = {one.feature: one.good for one in a.values if one.good is not None}
-        right = {one.feature: one.good for one in b.values if one.good is not None}
-        shared = [feature for feature in left if feature in right and texts_a[feature] == texts_b[feature]]
-        pairs = [(left[feature], right[feature]) for feature in shared]
+def _all_quadrants(parts: Sequence[Measured]) -> Iterable[Quadrants]:
+    inputs = [part for part in parts if part.axis.side == "input"]
+    outputs = [part for part in parts if part.axis.side == "output"]
+    for one, other in product(inputs, outputs):
+        pairs = goods_of(one, other)
         n = len(pairs)
         yield Quadrants(
-            input=a.scorer,
-            output=b.scorer,
+            input=one.axis.scorer,
+            output=other.axis.scorer,
             shared=n,
             both=wilson_interval(pairs.count((True, True)), n),
             input_only=wilson_interval(pairs.count((True, False)), n),

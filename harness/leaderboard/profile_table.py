@@ -11,6 +11,7 @@ from harness.leaderboard.text import aligned, number, percent, safe, with_interv
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.leaderboard.fade import Aspect, FadeProfile, Reading
     from harness.leaderboard.profile import Axis, Profile, Quadrants
     from harness.stats import Estimate
 
@@ -40,6 +41,8 @@ def _block(one: Profile) -> str:
         ]
         lines += aligned(_quadrants(one.quadrants), left=2)
     lines += [f"   note: {note}" for note in _notes(one)]
+    for fade in one.fade:
+        lines += ["", *_fade(fade)]
     return "\n".join(lines)
 
 
@@ -74,6 +77,48 @@ def _quadrants(found: Sequence[Quadrants]) -> list[list[str]]:
 
 def _share(share: Estimate) -> str:
     return with_interval(share.mean, share.low, share.high)
+
+
+def _fade(one: FadeProfile) -> list[str]:
+    """Return the block of FADE's aspects: their values, then what pairs of them say."""
+    numbers = "the paper's numbers" if one.form == "paper" else "this harness's numbers"
+    judge = "" if one.judge is None else f", judge {safe(one.judge)}"
+    table = [["aspect", "scorer", "metric", "median", "quartiles", "good from", "n", "coverage"]]
+    table += [_aspect(aspect) for aspect in one.aspects]
+    lines = [f"   FADE, {numbers}{judge}", *aligned(table, left=3)]
+    if one.readings:
+        said = [["of the shared features", "shared", "share [95%]", "read as"]]
+        said += [_reading(reading) for reading in one.readings]
+        lines += ["", *_with_words(said)]
+    lines += [f"   note: {aspect} was measured by several scorers, so it is in no pair" for aspect in one.ambiguous]
+    if any(aspect.good_from is None for aspect in one.aspects):
+        lines.append("   note: a number without a chance level calls no feature good, so it is in no pair")
+    return lines
+
+
+def _aspect(one: Aspect) -> list[str]:
+    return [
+        one.aspect,
+        safe(one.scorer),
+        safe(one.metric),
+        number(one.median),
+        f"{number(one.lower_quartile)} to {number(one.upper_quartile)}",
+        number(one.good_from),
+        str(one.n),
+        percent(one.n, one.features),
+    ]
+
+
+def _reading(one: Reading) -> list[str]:
+    pair = (one.first, one.first_good), (one.second, one.second_good)
+    sides = ", ".join(f"{aspect} {'good' if good else 'not'}" for aspect, good in pair)
+    return [sides, str(one.shared), _share(one.share), one.meaning]
+
+
+def _with_words(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose last column is words, which begin at its left end."""
+    figures = aligned([row[:-1] for row in table], left=1)
+    return [f"{line}  {row[-1]}" for line, row in zip(figures, table, strict=True)]
 
 
 def _notes(one: Profile) -> list[str]:

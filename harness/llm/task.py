@@ -13,6 +13,9 @@ so: tokens whose texts joined are the prompt, no character more or less, cut so 
 - ``LIKELIHOOD``: the one span is the text as the prompt shows it. The log-probabilities of the tokens that lie in it
   are summed; how many tokens they are is the judge's affair, and the same for every explanation.
 
+Without spans the answers are of the task's tokens, which must be the prompt's end, as those of ``DESCRIBES`` are. A
+task whose answers have no place by either is refused.
+
 ``harness.llm.readings.read_off`` makes such a reply from numbers.
 """
 

@@ -31,6 +31,7 @@ OMITTED_IF_NONE = {"omit": None}
 """Metadata of a field that came later: a line without it is written as it was before."""
 
 _OUTCOME = {"enum": tuple(outcome.value for outcome in Outcome)}
+_OF_EXPLANATION = {"enum": tuple(outcome.value for outcome in Outcome if outcome is not Outcome.SKIPPED)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class ExplanationLine:
     feature: int
     explanation_set: str
     text: str | None
-    outcome: str = field(metadata=_OUTCOME)
+    outcome: str = field(metadata=_OF_EXPLANATION)
     explainer: str
     explainer_version: int
     model: dict[str, Any] | None = None

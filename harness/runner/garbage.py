@@ -24,20 +24,24 @@ _SHOWN_ERROR = 400  # an error names its numbers and its mend
 def unusable(result: Score, most_failed: float) -> str | None:
     """Return why a unit cannot be scored, or None if it can.
 
-    It cannot if no question has an answer that can be used, or if more than the share ``most_failed`` of the questions
-    ended in an error: those may be answered the next time, and a score from the rest would be final.
+    It cannot if no question has an answer that can be used, or if more than the share ``most_failed`` of the questions,
+    or of one side of the evidence (``Score.lost``), ended in an error: those may be answered the next time, and a score
+    from the rest would be final.
     """
-    if not result.items:
+    asked = [item for item in result.items if item.outcome is not Outcome.SKIPPED]
+    if not asked:
         return None
-    answered = [item for item in result.items if item.outcome is Outcome.OK]
-    failed = [item for item in result.items if item.outcome is Outcome.ERROR]
-    if answered and len(failed) <= most_failed * len(result.items):
+    answered = [item for item in asked if item.outcome is Outcome.OK]
+    failed = [item for item in asked if item.outcome is Outcome.ERROR]
+    many = len(failed) > most_failed * len(asked)
+    if answered and not many and result.lost <= most_failed:
         return None
-    worst = (failed or list(result.items))[0]
-    asked = len(result.items)
+    said = _said((failed or asked)[0])
     if not answered:
-        return f"none of {asked} answers could be used; one {_said(worst)}"
-    return f"{len(failed)} of {asked} questions failed; one {_said(worst)}"
+        return f"none of {len(asked)} answers could be used; one {said}"
+    if many:
+        return f"{len(failed)} of {len(asked)} questions failed; one {said}"
+    return f"{result.lost:.0%} of what should have been written is missing, as calls failed; one {said}"
 
 
 def _said(item: Item) -> str:

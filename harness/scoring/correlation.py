@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.stats.product_moment import product_moment
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -41,13 +43,10 @@ def pearson(truth: Sequence[float], predicted: Sequence[float], weights: Sequenc
     total = math.fsum(weights)
     if total <= 0:
         return Measure(None, NO_PREDICTIONS)
-    spread = [_centred(values, weights, total) for values in (truth, predicted)]
-    for values, centred, reason in zip((truth, predicted), spread, (CONSTANT_TRUTH, CONSTANT_PREDICTION), strict=True):
-        if _is_constant(values, weights, centred):
+    for values, reason in zip((truth, predicted), (CONSTANT_TRUTH, CONSTANT_PREDICTION), strict=True):
+        if _is_constant(values, weights, total):
             return Measure(None, reason)
-    squares = [math.fsum(w * one * one for w, one in zip(weights, centred, strict=True)) for centred in spread]
-    product = math.fsum(w * t * p for w, t, p in zip(weights, *spread, strict=True))
-    return Measure(max(-1.0, min(1.0, product / math.sqrt(squares[0]) / math.sqrt(squares[1]))))
+    return Measure(product_moment(truth, predicted, weights))
 
 
 def r2_zero(truth: Sequence[float], predicted: Sequence[float]) -> Measure:
@@ -80,15 +79,10 @@ def _explained(
     return Measure(1 - math.fsum(loss(t - p) for t, p in zip(truth, predicted, strict=True)) / whole)
 
 
-def _centred(values: Sequence[float], weights: Sequence[float], total: float) -> list[float]:
+def _is_constant(values: Sequence[float], weights: Sequence[float], total: float) -> bool:
     mean = math.fsum(w * value for w, value in zip(weights, values, strict=True)) / total
-    return [value - mean for value in values]
-
-
-def _is_constant(values: Sequence[float], weights: Sequence[float], centred: Sequence[float]) -> bool:
-    present = [abs(one) for one, w in zip(centred, weights, strict=True) if w > 0]
-    largest = max(abs(value) for value in values)
-    return max(present, default=0.0) <= _ROUNDING * largest
+    present = [abs(value - mean) for value, w in zip(values, weights, strict=True) if w > 0]
+    return max(present, default=0.0) <= _ROUNDING * max(abs(value) for value in values)
 
 
 def _same_length(first: Sequence[float], second: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""From a judge's items to a score: the last step detection and fuzzing share."""
+"""What scorers need and begin with, and from a judge's items to a score: the last step detection and fuzzing share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from harness.llm.protocol import LLM
     from harness.scoring.llm_classifier import Classified, ClassifierConfig
-    from harness.scoring.protocol import Resources
+    from harness.scoring.protocol import Embedder, Resources
 
-__all__ = ["check_judge", "judge_of", "judged_score"]
+__all__ = ["check_judge", "embedder_of", "judge_of", "judged_score"]
 
 NO_LOGPROBS = (
     "the judge reports no token log-probabilities; rank by balanced_accuracy (mode: list), or use a judge that does"
@@ -37,6 +37,17 @@ def judge_of(resources: Resources, scorer: str, config: ClassifierConfig | None 
     if config is not None:
         check_judge(resources.judge, scorer, config)
     return resources.judge
+
+
+def embedder_of(resources: Resources, scorer: str) -> Embedder:
+    """Return the embedder.
+
+    Raises:
+        ConfigError: If the run has none.
+    """
+    if resources.embedder is None:
+        raise ConfigError(f"scorer '{scorer}' needs an embedder", where="embedder", hint="give one in the config")
+    return resources.embedder
 
 
 def check_judge(judge: LLM, scorer: str, config: ClassifierConfig) -> None:

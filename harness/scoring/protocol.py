@@ -102,6 +102,8 @@ class Score:
         breakdown: The same metrics by part, for instance ``{"decile_10": {"recall": 0.9}}``.
         items: The evidence.
         usage: What it cost.
+        lost: Share of one side of the evidence that errors took away, of the side that lost most, where items do not
+            show it: a failed call that should have written five texts is one item, beside hundreds of others.
     """
 
     metrics: Mapping[str, float | None]
@@ -109,6 +111,7 @@ class Score:
     usage: Usage = field(default_factory=Usage)
     reasons: Mapping[str, str] = field(default_factory=dict)
     breakdown: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    lost: float = 0.0
 
 
 @dataclass(frozen=True)

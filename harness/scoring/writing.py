@@ -16,7 +16,7 @@ from harness.llm.counting import APPROXIMATE
 from harness.llm.protocol import CompletionRequest, Message
 from harness.llm.task import Task, TaskKind
 from harness.llm.wire import ANSWER
-from harness.outcome import Usage
+from harness.outcome import Outcome, Usage
 from harness.scoring.asking import Answer, Reading, ask
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.json_answers import parse_json
@@ -88,6 +88,7 @@ class Written:
         texts: The distinct texts, in the order of the calls.
         failures: One item for every call that gave no text, with its outcome.
         asked: Texts asked for.
+        per_call: How many of them in each call.
         duplicates: Texts that had been written before.
         malformed: Elements of replies that are no text, or more than were asked for.
         usage: What it cost.
@@ -96,6 +97,7 @@ class Written:
     texts: tuple[WrittenText, ...]
     failures: tuple[Item, ...]
     asked: int
+    per_call: int
     duplicates: int
     malformed: int
     usage: Usage
@@ -111,6 +113,12 @@ class Written:
             "failed_calls": float(len(self.failures)),
             "yield": len(self.texts) / self.asked if self.asked else None,
         }
+
+    @property
+    def lost(self) -> float:
+        """Return the share of the texts asked for whose call ended in an error; see ``Score.lost``."""
+        errors = sum(item.outcome is Outcome.ERROR for item in self.failures)
+        return errors * self.per_call / self.asked if self.asked else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,7 @@ async def write_texts(
         texts=tuple(found.values()),
         failures=tuple(_failure(kind, call, one) for call, one in enumerate(answers) if one.value is None),
         asked=writing.calls * writing.texts_per_call,
+        per_call=writing.texts_per_call,
         duplicates=duplicates,
         malformed=sum(answer.value.malformed for answer in answers if answer.value),
         usage=sum((answer.usage for answer in answers), Usage()),

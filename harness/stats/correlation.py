@@ -18,6 +18,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.seeding import generator
+from harness.stats.product_moment import centred, product_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +121,7 @@ def _correlation(
             return _undefined(n, level, f"the {side} measure is the same on all shared features")
     if ranked:
         left, right = average_ranks(left), average_ranks(right)
-    r = _pearson(left, right)
+    r = product_moment(left, right)
     if abs(r) >= 1 - _EQUAL:
         return Correlation(n, math.copysign(1.0, r), level, None, None, "none: a perfect correlation has no spread")
     ends = _bootstrap(left, right, ranked=ranked, level=level, seed=seed) if n >= _MIN_BOOTSTRAP else None
@@ -147,21 +148,6 @@ def _constant(values: Sequence[float]) -> bool:
     return high - low <= _EQUAL * max(abs(low), abs(high))
 
 
-def _pearson(left: Sequence[float], right: Sequence[float]) -> float:
-    x, y = _centred(left), _centred(right)
-    product = math.fsum(one * other for one, other in zip(x, y, strict=True))
-    length = math.sqrt(math.fsum(one * one for one in x)) * math.sqrt(math.fsum(one * one for one in y))
-    return min(1.0, max(-1.0, product / length))
-
-
-def _centred(values: Sequence[float]) -> list[float]:
-    """Return the deviations from the mean in units of the largest, which keeps tiny ones from vanishing squared."""
-    mean = math.fsum(values) / len(values)
-    deviations = [value - mean for value in values]
-    largest = max(abs(deviation) for deviation in deviations)
-    return [deviation / largest for deviation in deviations]
-
-
 def _fisher(r: float, n: int, *, ranked: bool, level: float) -> tuple[float, float]:
     variance = (1 + r * r / 2 if ranked else 1.0) / (n - 3)
     half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(variance)
@@ -175,7 +161,7 @@ def _bootstrap(
     import numpy as np  # noqa: PLC0415  -- reading a stored leaderboard needs no NumPy
 
     rng = generator(seed, "correlation bootstrap")
-    x, y = np.asarray(_centred(left)), np.asarray(_centred(right))
+    x, y = np.asarray(centred(left)), np.asarray(centred(right))
     at_once = max(1, _CELLS // len(x))
     found: list[float] = []
     for begun in range(0, _RESAMPLES, at_once):

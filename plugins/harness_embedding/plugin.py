@@ -20,6 +20,7 @@ EMBEDDING = ScorerSpec(
 
 EXAMPLE_EMBEDDING = ScorerSpec(
     name="example_embedding",
+    version=2,
     summary="Are activating windows nearer to each other than to silent ones? No judge; reads no explanation",
     factory="harness_embedding.example_scorer:ExampleEmbeddingScorer",
     config="harness_embedding.config:ExampleEmbeddingConfig",

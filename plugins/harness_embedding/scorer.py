@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.api import ConfigError, Item, Outcome, Score, ScorerEstimate, breakdown, graded_auroc
+from harness.api import Item, Outcome, Score, ScorerEstimate, breakdown, embedder_of, graded_auroc
 from harness_embedding.prompt import query_text
 
 if TYPE_CHECKING:
@@ -40,10 +40,9 @@ class EmbeddingScorer:
         Raises:
             ConfigError: If there is no embedder.
         """
-        if resources.embedder is None:
-            raise ConfigError("scorer 'embedding' needs an embedder", where="embedder", hint="give one in the config")
+        embedder = embedder_of(resources, "embedding")
         examples = (*record.examples.activating, *record.examples.non_activating)
-        cosines = await self._cosines(explanation.text, [example.text for example in examples], resources.embedder)
+        cosines = await self._cosines(explanation.text, [example.text for example in examples], embedder)
         items = tuple(_item(example, cosine) for example, cosine in zip(examples, cosines, strict=True))
         value, why = graded_auroc(items)
         return Score(

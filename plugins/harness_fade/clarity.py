@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ClarityEvidence", "ClarityScorer", "clarity_evidence", "clarity_items", "estimate_clarity", "fade_clarity"]
 
 NOT_RATED = "natural texts are not rated under compat: fade, so that those with the concept cannot be told apart"
-NO_WEIGHTS = "the rated texts cannot stand for the corpus: no silent window that was drawn at random is among them"
+NO_WEIGHTS = "the rated texts cannot stand for the corpus: none is a silent window drawn at random, or none activates"
 EMPTY = "no text was written, or there is no natural text"
 _SIDES = ("written texts", "natural texts without the concept")
 
@@ -87,6 +87,7 @@ class ClarityScorer:
                 "natural": found.natural.counts() if self.config.compat != FADE else {"texts": _size(found)},
                 "corpus": {"activating_windows": found.natural.corpus.activating},
             },
+            lost=found.written.lost,
         )
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Effect", "effect", "largest_rise", "share"]
 
 NO_ROOM = "all continuations of the baseline show the concept already, so that none can be gained"
-NO_LUCK = "with so few continuations luck alone gives the largest value there is"
+NO_LUCK = "with so few continuations luck alone often gives the largest value there is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,12 @@ def effect(arms: Mapping[str, Sequence[bool | None]], baseline: Sequence[bool | 
     rise = largest_rise(shares, below)
     if rise is None:
         return Effect(reason=NO_ROOM)
-    null = _rise_by_luck([baseline, *arms.values()], draws, seed)
-    above = unsigned_above_null(rise, null)
-    return Effect(above, rise, null, NO_LUCK if above is None else None)
+    lucky = _rises_by_luck([baseline, *arms.values()], draws, seed)
+    above = unsigned_above_null(rise, lucky)
+    return Effect(above, rise, float(lucky.mean()), NO_LUCK if above is None else None)
 
 
-def _rise_by_luck(columns: Sequence[Sequence[bool | None]], draws: int, seed: int) -> float:
+def _rises_by_luck(columns: Sequence[Sequence[bool | None]], draws: int, seed: int) -> np.ndarray:
     table = np.array([[np.nan if one is None else float(one) for one in column] for column in columns]).T
     rng = generator(seed, "rise by luck")
     rated = ~np.isnan(table)
@@ -83,7 +83,7 @@ def _rise_by_luck(columns: Sequence[Sequence[bool | None]], draws: int, seed: in
         # A deal that fills the baseline leaves nothing to gain.
         rise = largest_rise([float(one) for one in shares[1:] if not np.isnan(one)], float(shares[0]))
         rises.append(rise or 0.0)
-    return float(np.mean(rises))
+    return np.asarray(rises)
 
 
 def _dealt(table: np.ndarray, rated: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from harness.api import (
     ExampleKind,
+    FeatureSourceError,
     Intervention,
     InterventionMode,
     Item,
+    Outcome,
     Score,
     ScorerEstimate,
     Usage,
@@ -38,17 +40,26 @@ NEVER_FIRES = "the feature's largest activation in the corpus is not above 0, so
 NO_PROMPT = "the record has no silent window to begin from"
 ONLY_COMPAT = "the paper's number depends on its gate, and is reported under compat: fade"
 ALL_SHOW = "all continuations with the feature ablated show the concept already, so that none can be gained"
+NO_ABLATED = "no ablated continuation was rated"
 _SEEDS = 2**31
 _METRICS = ("rise_over_unmodified", "rise_over_ablated", "fade_faithfulness")
 
 
 @dataclass(frozen=True, slots=True)
 class _Arm:
-    """One way of continuing the prompts: what is done to the feature, and what came of it."""
+    """One way of continuing the prompts: what is done to the feature, and what came of it.
+
+    Attributes:
+        name: What is done.
+        texts: The continuations, one for each prompt; empty where the model broke down.
+        rated: Their ratings.
+        why: Why there are none; empty if there are.
+    """
 
     name: str
     texts: tuple[str, ...]
-    rated: tuple[Rated, ...]
+    rated: tuple[Rated, ...] = ()
+    why: str = ""
 
     @property
     def shown(self) -> tuple[bool | None, ...]:
@@ -58,12 +69,13 @@ class _Arm:
 
 @dataclass(frozen=True, slots=True)
 class _Gate:
-    """What the gate saw: why it is closed, if it is, its part of the breakdown, its evidence, and what it cost."""
+    """What the gate saw: why it is closed, if it is, its part of the breakdown, its evidence, cost, what was lost."""
 
     closed: str | None = None
     parts: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     items: tuple[Item, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    lost: float = 0.0
 
 
 class FaithfulnessScorer:
@@ -100,15 +112,15 @@ class FaithfulnessScorer:
             gate = await self._gate(record, explanation.text, judge, subject)
             if gate.closed is not None:
                 return _undefined(gate.closed, gate)
-        texts = await self._continued(record, prompts, subject)
+        arms = await self._continued(record, prompts, subject)
         seed = root_seed(record, self.config)
-        every = [text for own in texts.values() for text in own]
+        every = [text for arm in arms.values() for text in arm.texts]
         found = await rate(every, explanation.text, judge, self.config, derive_seed(seed, "continuations"))
-        arms: dict[str, _Arm] = {}
         place = 0
-        for name, own in texts.items():
-            arms[name] = _Arm(name, own, found.rated[place : place + len(own)])
-            place += len(own)
+        for name, arm in list(arms.items()):
+            if not arm.why:
+                arms[name] = replace(arm, rated=found.rated[place : place + len(arm.texts)])
+                place += len(arm.texts)
         return self._scored(arms, prompts, gate or _Gate(), found.usage, seed)
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
@@ -148,25 +160,35 @@ class FaithfulnessScorer:
             closed = f"gated out: {said}, and both must be at least {self.config.gate:g}"
         evidence = {"clarity": clarity_items(clear, rated=False), "responsiveness": rated.items()}
         items = tuple(replace(item, key=f"{name}:{item.key}") for name, own in evidence.items() for item in own)
-        return _Gate(closed, {"gate": seen}, items, clear.usage + rated.usage)
+        return _Gate(closed, {"gate": seen}, items, clear.usage + rated.usage, clear.written.lost)
 
     async def _continued(
         self, record: ScoreRecord, prompts: Sequence[Example], subject: SubjectAccess
-    ) -> dict[str, tuple[str, ...]]:
-        """Return the continuations of all prompts by arm. A prompt has one seed in all arms, so that arms compare."""
+    ) -> dict[str, _Arm]:
+        """Return the continuations of all prompts by arm, unrated. A prompt has one seed in all arms, so they compare.
+
+        A factor at which the model breaks down, its outputs being no numbers, is an arm without continuations.
+        """
         root = root_seed(record, self.config)
         seeds = [derive_seed(root, "continuation", example.key) % _SEEDS for example in prompts]
-        written: dict[str, tuple[str, ...]] = {}
+        arms: dict[str, _Arm] = {}
         for name, intervention in self._arms(record).items():
-            found = await subject.continued(
-                [example.token_ids for example in prompts],
-                intervention,
-                max_new_tokens=self.config.new_tokens,
-                temperature=self.config.sampling_temperature,
-                seeds=seeds,
-            )
-            written[name] = tuple(one.text for one in found)
-        return written
+            try:
+                found = await subject.continued(
+                    [example.token_ids for example in prompts],
+                    intervention,
+                    max_new_tokens=self.config.new_tokens,
+                    temperature=self.config.sampling_temperature,
+                    seeds=seeds,
+                )
+            except FeatureSourceError as error:
+                if intervention is None:
+                    raise
+                nothing = Rated(None, Outcome.SKIPPED, error=str(error))
+                arms[name] = _Arm(name, (), (nothing,) * len(prompts), str(error))
+            else:
+                arms[name] = _Arm(name, tuple(one.text for one in found))
+        return arms
 
     def _arms(self, record: ScoreRecord) -> dict[str, Intervention | None]:
         scales = self.config.intervention == SCALE
@@ -185,7 +207,7 @@ class FaithfulnessScorer:
         usage: Usage,
         seed: int,
     ) -> Score:
-        turned = {name: arm.shown for name, arm in arms.items() if name not in {UNMODIFIED, ABLATED}}
+        turned = [arm for name, arm in arms.items() if name not in {UNMODIFIED, ABLATED}]
         over = {
             "rise_over_unmodified": self._effect(turned, arms[UNMODIFIED], seed),
             "rise_over_ablated": self._effect(turned, arms[ABLATED], seed),
@@ -202,18 +224,22 @@ class FaithfulnessScorer:
         }
         rises = {name: {"rise": found.rise, "rise_without_effect": found.null} for name, found in over.items()}
         items = tuple(_item(arm, place, example) for arm in arms.values() for place, example in enumerate(prompts))
-        return Score(metrics, (*gate.items, *items), gate.usage + usage, reasons, {**gate.parts, **shares, **rises})
+        parts = {**gate.parts, **shares, **rises}
+        return Score(metrics, (*gate.items, *items), gate.usage + usage, reasons, parts, gate.lost)
 
-    def _effect(self, turned: Mapping[str, Sequence[bool | None]], baseline: _Arm, seed: int) -> Effect:
+    def _effect(self, turned: Sequence[_Arm], baseline: _Arm, seed: int) -> Effect:
         """Return the effect over a baseline; arms with too few ratings do not count, and if all have, there is none."""
         least = self.config.min_texts
-        enough = {name: shown for name, shown in turned.items() if sum(one is not None for one in shown) >= least}
+        enough = {arm.name: arm.shown for arm in turned if sum(one is not None for one in arm.shown) >= least}
         known = sum(one is not None for one in baseline.shown)
+        if baseline.why:
+            return Effect(reason=f"{baseline.name}: {baseline.why}")
         if known < least:
             return Effect(reason=f"{baseline.name}, {too_few(known, 'rated continuations', least)}")
-        if not enough:
-            return Effect(reason=f"no factor has {least} rated continuations")
-        return effect(enough, baseline.shown, self.config.draws, seed)
+        if enough:
+            return effect(enough, baseline.shown, self.config.draws, seed)
+        broken = [arm.why for arm in turned if arm.why]
+        return Effect(reason=f"no factor has {least} rated continuations{f': {broken[0]}' if broken else ''}")
 
     def _paper(self, arms: Mapping[str, _Arm]) -> tuple[float | None, str | None]:
         if self.config.compat != FADE:
@@ -222,7 +248,8 @@ class FaithfulnessScorer:
         value = fade_faithfulness(counted)
         if value is not None:
             return value, None
-        return None, ALL_SHOW if share(counted[ABLATED]) is not None else "no ablated continuation was rated"
+        ablated = arms[ABLATED]
+        return None, ALL_SHOW if share(ablated.shown) is not None else ablated.why or NO_ABLATED
 
 
 def fade_faithfulness(shown: Mapping[str, Sequence[bool | None]]) -> float | None:
@@ -237,7 +264,8 @@ def fade_faithfulness(shown: Mapping[str, Sequence[bool | None]]) -> float | Non
 
 def _undefined(reason: str, gate: _Gate | None = None) -> Score:
     seen = gate or _Gate()
-    return Score(dict.fromkeys(_METRICS), seen.items, seen.usage, dict.fromkeys(_METRICS, reason), seen.parts)
+    undefined = dict.fromkeys(_METRICS, reason)
+    return Score(dict.fromkeys(_METRICS), seen.items, seen.usage, undefined, seen.parts, seen.lost)
 
 
 def _item(arm: _Arm, place: int, example: Example) -> Item:
@@ -250,7 +278,7 @@ def _item(arm: _Arm, place: int, example: Example) -> Item:
         prediction=arm.shown[place],
         value=None if rated.rating is None else float(rated.rating),
         outcome=rated.outcome,
-        text=arm.texts[place],
+        text=arm.texts[place] if arm.texts else None,
         reply=rated.reply,
         error=rated.error,
     )

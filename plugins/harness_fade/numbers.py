@@ -18,7 +18,7 @@ __all__ = [
     "Comparison",
     "average_precision",
     "interval",
-    "mean_without_signal",
+    "precision_without_signal",
     "signed_above_null",
     "signed_gini",
     "size_without_signal",
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 _LEVEL = 0.95
+_ROUNDING = 1e-9
+_BISECTIONS = 50
 Statistic = Callable[["_Coded"], float]
 
 
@@ -116,9 +118,9 @@ def size_without_signal(comparison: Comparison, draws: int, seed: int) -> float:
     return float(np.mean(np.abs(_permuted(comparison, _gini, draws, seed))))
 
 
-def mean_without_signal(comparison: Comparison, draws: int, seed: int) -> float:
-    """Return the mean of ``average_precision`` if values are dealt out anew; near the prevalence."""
-    return float(np.mean(_permuted(comparison, _precision, draws, seed)))
+def precision_without_signal(comparison: Comparison, draws: int, seed: int) -> np.ndarray:
+    """Return ``average_precision`` with the values dealt out anew, float64 [draws]; its mean is near the prevalence."""
+    return _permuted(comparison, _precision, draws, seed)
 
 
 def interval(comparison: Comparison, *, precision: bool, draws: int, seed: int) -> tuple[float | None, float | None]:
@@ -149,9 +151,52 @@ def signed_above_null(value: float, null: float) -> float | None:
     return math.copysign(max(0.0, (abs(value) - null) / (1 - null)), value)
 
 
-def unsigned_above_null(value: float, null: float) -> float | None:
-    """Return how much of what is possible beyond ``null`` ``value`` reaches, at least -1; None where nothing is."""
-    return None if null >= 1 else max(-1.0, (value - null) / (1 - null))
+def unsigned_above_null(value: float, lucky: np.ndarray) -> float | None:
+    """Return how much of what is possible beyond luck ``value`` reaches: at most 1, at least -1, and 0 by luck.
+
+    That is (value - mean) / (1 - mean), as in indices corrected for chance (Hubert and Arabie, Journal of
+    Classification 2, 1985). Where luck alone gives nearly all there is, as average precision does for a common concept,
+    it goes far below -1, and cut off there its mean by luck would lie above 0. So it is cut off higher up, and what
+    that adds to the mean is taken out again: at just the floor from which the least value is then -1.
+
+    Args:
+        value: What was measured.
+        lucky: The same without any signal, one number for each draw.
+
+    Returns:
+        None where half of the draws or more give the largest value there is: nothing on such a scale has mean 0.
+    """
+    null = float(np.mean(lucky))
+    if null >= 1:
+        return None
+    shares = (lucky - null) / (1 - null)
+    floor = _floor(shares)
+    if floor is None:
+        return None
+    mean = float(np.mean(np.maximum(shares, floor)))
+    beyond = (max(floor, (value - null) / (1 - null)) - mean) / (1 - mean)
+    return min(1.0, max(-1.0, beyond))
+
+
+def _floor(shares: np.ndarray) -> float | None:
+    """Return the floor from -1 to below 1 that is (floor - mean) / (1 - mean) = -1 with the mean of what is above it.
+
+    The distance of floor + 1 from twice that mean is concave, so it has one root, below the median; None if it has
+    none.
+    """
+
+    def off(floor: float) -> float:
+        return floor + 1 - 2 * float(np.mean(np.maximum(shares, floor)))
+
+    low, high = -1.0, float(np.median(shares))
+    if off(low) >= -_ROUNDING:
+        return low
+    if off(high) <= _ROUNDING:
+        return None
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if off(middle) < 0 else (low, middle)
+    return high
 
 
 def _permuted(comparison: Comparison, statistic: Statistic, draws: int, seed: int) -> np.ndarray:

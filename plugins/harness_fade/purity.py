@@ -11,7 +11,7 @@ from harness_fade.numbers import (
     Comparison,
     average_precision,
     interval,
-    mean_without_signal,
+    precision_without_signal,
     signed_gini,
     unsigned_above_null,
 )
@@ -57,12 +57,12 @@ class PurityScorer:
         reasons = dict.fromkeys(_OURS, self._missing(sample))
         if not reasons["average_precision"]:
             seed, draws = root_seed(record, self.config), self.config.draws
-            value, null = average_precision(sample), mean_without_signal(sample, draws, seed)
+            value, lucky = average_precision(sample), precision_without_signal(sample, draws, seed)
             low, high = interval(sample, precision=True, draws=draws, seed=seed)
-            metrics |= {"average_precision": value, "precision_above_null": unsigned_above_null(value, null)}
+            metrics |= {"average_precision": value, "precision_above_null": unsigned_above_null(value, lucky)}
             if corpus.defined():
                 metrics["average_precision_corpus"] = average_precision(corpus)
-            parts = {"average_precision": {"low": low, "high": high, "without_signal": null}}
+            parts = {"average_precision": {"low": low, "high": high, "without_signal": float(lucky.mean())}}
             reasons = {"precision_above_null": NO_ROOM, "average_precision_corpus": NO_WEIGHT}
         metrics["fade_purity"] = fade_purity(found)
         reasons["fade_purity"] = one_side(found)

@@ -112,8 +112,12 @@ def estimate_ratings(
 
 
 def estimate_rated(shape: ExampleShape, config: NaturalConfig) -> ScorerEstimate:
-    """Return what the ratings of one unit's natural texts are expected to take."""
-    n = min(shape.n_activating + shape.n_non_activating, config.n_natural)
+    """Return what the ratings of one unit's natural texts take at most, re-asks left out: all samples are rated.
+
+    Whether a further sample is drawn depends on the ratings: it is for every rare concept, and every false explanation.
+    """
+    samples = 1 + (config.sparse_retries if config.sparse_threshold else 0)
+    n = min(shape.n_activating + shape.n_non_activating, samples * config.n_natural)
     return estimate_ratings(n, shape.window_tokens, shape.explanation_tokens, config, shape.counter)
 
 

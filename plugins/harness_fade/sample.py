@@ -36,30 +36,33 @@ class Corpus:
     def weights(self, examples: Sequence[Example]) -> tuple[float, ...] | None:
         """Return what share of the corpus each example stands for, 0 for windows that were chosen for being hard.
 
-        Every decile stands for a tenth of the activating windows, the silent windows drawn at random for all silent
-        ones; the share is divided among the examples that are there. None where a part that is known to exist has no
-        example at all, so that its weight would be missing.
+        The deciles that have an example stand for all activating windows, each for as many, the silent windows drawn at
+        random for all silent ones; a share is divided among the examples that are there. So the weights have the sum 1,
+        whatever deciles are missing. None where the activating or the silent windows of the corpus have no example at
+        all, so that nothing can stand for them.
         """
         if self.activating is None:
             return None
         cells = [_cell(example) for example in examples]
         counts = Counter(cells)
+        deciles = sum(isinstance(cell, int) for cell in counts)
         silent = ExampleKind.RANDOM
-        if self.activating < 1 and not counts[silent]:
+        if (self.activating < 1 and not counts[silent]) or (self.activating > 0 and not deciles):
             return None
-        return tuple(self._mass(cell) / counts[cell] for cell in cells)
+        return tuple(self._mass(cell, deciles) / counts[cell] for cell in cells)
 
     def covered(self, examples: Sequence[Example]) -> float | None:
-        """Return what share of the corpus is in a part that has an example."""
+        """Return what share of the corpus is in a part, a decile or the silent windows, that has an example."""
         if self.activating is None:
             return None
-        return min(1.0, math.fsum(self._mass(cell) for cell in {_cell(example) for example in examples}))
+        return min(1.0, math.fsum(self._mass(cell, _DECILES) for cell in {_cell(example) for example in examples}))
 
-    def _mass(self, cell: Hashable) -> float:
+    def _mass(self, cell: Hashable, deciles: int) -> float:
+        """Return the share of the corpus of a part, if the activating windows are so many deciles."""
         share = self.activating or 0.0
         if cell == ExampleKind.RANDOM:
             return 1 - share
-        return share / _DECILES if isinstance(cell, int) else 0.0
+        return share / deciles if isinstance(cell, int) else 0.0
 
 
 def windows_of(record: ScoreRecord) -> tuple[Example, ...]:

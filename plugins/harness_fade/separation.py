@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Separation", "absolute_gini", "separation", "too_few"]
 
 NO_WEIGHT = "the texts of one side stand for no part of the corpus"
-NO_ROOM = "with so few texts luck alone gives the largest value there is"
+NO_ROOM = "with so few texts luck alone often gives the largest value there is"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ class GenerationScorer:
                 },
                 "corpus": {"activating_windows": natural if record.statistics.sampling is None else None},
             },
+            lost=max(one.lost for one in written),
         )
 
 

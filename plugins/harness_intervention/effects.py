@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.api import derive_seed, generator
+from harness.api import FeatureSourceError, derive_seed, generator
 from harness_intervention.fluency import fluency
 from harness_intervention.strength import raised, tune
 
@@ -48,7 +48,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """All that was written: by the subject as it is, at every divergence, and with other features raised."""
+    """All that was written: by the subject as it is, at every divergence (the scored one first), and by baselines."""
 
     clean: tuple[str, ...]
     steered: tuple[Written, ...]
@@ -64,7 +64,7 @@ async def write(
     seed: int,
     unit: float,
 ) -> Effects:
-    """Return what is written after the prompts.
+    """Return what is written after the prompts; of the other divergences, only if the one that is scored can be read.
 
     Every prompt has one seed, whatever is steered: clean, steered and baseline texts are drawn with the same numbers,
     so that they differ by the steering and not by the draw.
@@ -79,16 +79,19 @@ async def write(
     """
     writer = _Writer(subject, prompts, config, seed)
     await writer.begin()
-    steered = [await writer.steered(feature, target, unit) for target in config.targets]
+    main, *others = config.targets
+    steered = [await writer.steered(feature, main, unit)]
+    if steered[0].why:
+        return Effects(writer.clean, tuple(steered), ())
+    steered += [await writer.steered(feature, target, unit) for target in others]
     start = steered[0].strength or unit
     baselines: list[Written] = []
-    if not steered[0].why:
-        for other in _others(subject.n_features, feature, config.baseline_directions, seed):
-            if len(baselines) == config.baseline_directions:
-                break
-            found = await writer.steered(other, config.kl_target, start)
-            if not found.why:  # a direction that cannot be compared at this divergence is no baseline
-                baselines.append(found)
+    for other in _others(subject.n_features, feature, config.baseline_directions, seed):
+        if len(baselines) == config.baseline_directions:
+            break
+        found = await writer.steered(other, config.kl_target, start)
+        if not found.why:  # a direction that cannot be compared at this divergence is no baseline
+            baselines.append(found)
     return Effects(writer.clean, tuple(steered), tuple(baselines))
 
 
@@ -123,13 +126,16 @@ class _Writer:
         tuned = await tune(self._subject, self._ids, feature, target, tolerance=config.kl_tolerance, unit=unit)
         if tuned.strength is None:
             return Written(feature, target, tuned.kl, None, why=tuned.why)
-        written = await self._subject.continued(
-            self._ids,
-            raised(feature, tuned.strength),
-            max_new_tokens=config.new_tokens,
-            temperature=config.temperature,
-            seeds=self._seeds,
-        )
+        try:
+            written = await self._subject.continued(
+                self._ids,
+                raised(feature, tuned.strength),
+                max_new_tokens=config.new_tokens,
+                temperature=config.temperature,
+                seeds=self._seeds,
+            )
+        except FeatureSourceError as error:  # further on than the next token, which the strength was tuned by
+            return Written(feature, target, tuned.kl, tuned.strength, why=str(error))
         ids = tuple(one.token_ids for one in written)
         logprobs = await self._subject.continuation_logprobs(self._ids, ids)
         fluent = fluency(self._own, logprobs, ids, config)

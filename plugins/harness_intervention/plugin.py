@@ -10,6 +10,7 @@ _MOST_NATS = 1e6  # beyond what the longest explanation that is shown can have
 
 INTERVENTION = ScorerSpec(
     name="intervention",
+    version=2,
     summary="Does steering the feature make the subject write what the explanation says? At a fixed KL divergence",
     factory="harness_intervention.scorer:InterventionScorer",
     config="harness_intervention.config:InterventionConfig",
@@ -39,6 +40,7 @@ INTERVENTION = ScorerSpec(
 
 OUTPUT_TOKENS = ScorerSpec(
     name="output_tokens",
+    version=2,
     summary="Does the explanation name the tokens that the feature promotes? Asked of a judge, token by token",
     factory="harness_intervention.output_tokens:OutputTokensScorer",
     config="harness_intervention.config:OutputTokensConfig",

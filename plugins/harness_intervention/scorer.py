@@ -113,8 +113,8 @@ class InterventionScorer:
             return _undefined(f"{len(prompts)} prompts, of at least {self.config.min_prompts}")
         unit = record.statistics.max_activation or 1.0
         effects = await write(subject, prompts, record.feature, self.config, seed=resources.seed, unit=unit)
-        readable = [one for one in effects.steered if not one.why]
-        if not readable:
+        if effects.steered[0].why:
+            # Without it there is no number, whatever the other divergences show.
             return _undefined(effects.steered[0].why, _parts(effects))
         return await self._judged(effects, prompts, explanation.text, judge)
 
@@ -189,10 +189,7 @@ class InterventionScorer:
     def _metrics(
         self, effects: Effects, compared: dict[str, _Compared]
     ) -> tuple[dict[str, float | None], dict[str, str]]:
-        main = effects.steered[0]
-        if main.why:
-            return dict.fromkeys(METRICS), dict.fromkeys(METRICS, main.why)
-        own = compared[f"kl_{main.target:g}"]
+        own = compared[f"kl_{effects.steered[0].target:g}"]
         others = _Compared(
             tuple(one for base in effects.baselines for one in compared[f"feature_{base.feature}"].differences)
         )
@@ -257,7 +254,7 @@ def _unreadable(written: Written) -> Item:
         truth=True,
         prediction=None,
         value=None,
-        outcome=Outcome.UNPARSED,
+        outcome=Outcome.SKIPPED,
         text=" | ".join(written.texts) or None,
         error=written.why,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from harness.api import (
@@ -14,6 +15,7 @@ from harness.api import (
     Task,
     TaskKind,
     Usage,
+    WindowScorer,
     ask,
     gather_in_order,
     judge_of,
@@ -25,18 +27,20 @@ from harness_intruder.trials import draw_trials
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.api import LLM, Answer, ExampleShape, Explanation, Resources, ScoreRecord
+    from harness.api import LLM, Answer, ExampleShape, Resources, ScoreRecord
     from harness_intruder.config import IntruderConfig
     from harness_intruder.trials import Trial
 
 __all__ = ["IntruderScorer"]
 
 _NUMBERING_TOKENS = 3  # "7. " and the end of the line
+_ANSWER_TOKENS = 4  # a blank, the number, a full stop: some tokenizers have a token for each
+_NUMBER_FIRST = re.compile(r"\W*(?:(?:number|excerpt)\W+)?(?P<number>\d+)\s*(?:[.:)\]*,;\n]\D*)?", re.IGNORECASE)
 NO_ANSWERS = "no question was answered"
 NO_SILENT = "there is no silent window to be the intruder"
 
 
-class IntruderScorer:
+class IntruderScorer(WindowScorer):
     """Shows windows of the feature with one where it is silent, and asks which does not belong.
 
     Word intrusion (Chang et al. 2009) with windows for words. It reads no explanation: it says how much the windows
@@ -52,13 +56,8 @@ class IntruderScorer:
         """Return ``accuracy_above_chance``."""
         return "accuracy_above_chance"
 
-    async def score(
-        self,
-        record: ScoreRecord,
-        explanation: Explanation,  # noqa: ARG002  -- the protocol's signature
-        resources: Resources,
-    ) -> Score:
-        """Return the score of the record's windows; the explanation is not read.
+    async def score_windows(self, record: ScoreRecord, resources: Resources) -> Score:
+        """Return the score of the record's windows.
 
         Raises:
             ConfigError: If there is no judge.
@@ -102,7 +101,7 @@ class IntruderScorer:
         choices = tuple(str(number) for number in range(1, self.config.shown + 1))
         request = CompletionRequest(
             messages=messages(texts),
-            max_tokens=1,
+            max_tokens=_ANSWER_TOKENS,
             choices=choices,
             task=Task(TaskKind.ODD_ONE_OUT, "", texts=texts),
         )
@@ -119,6 +118,10 @@ class IntruderScorer:
 
 def _read(reply: str, choices: Sequence[str]) -> Reading[int]:
     choice = parse_choice(reply, choices)
+    if choice is None:
+        # A judge whose answers cannot be enforced may begin a sentence behind the number, and is cut off in it.
+        found = _NUMBER_FIRST.fullmatch(reply)
+        choice = found["number"] if found and found["number"] in choices else None
     if choice is None:
         return Reading(None, f"not_a_choice: the reply is no number from 1 to {len(choices)}")
     return Reading(int(choice))

@@ -75,7 +75,8 @@ def _shared(described: str) -> str:
 
 
 def _question(tokens: Sequence[str], place: int) -> str:
-    text = for_prompt("".join(tokens[: place + 1]))
+    # Of a long text the beginning is cut off: the end is what is asked about.
+    text = for_prompt("".join(tokens[: place + 1]), keep_end=True)
     return f"Text: {text}\nLast token: {for_prompt(tokens[place])}\nActivation:"
 
 

@@ -69,3 +69,10 @@ def test_a_terminal_sees_chat_tokens_as_they_are() -> None:
 def test_long_text_is_cut_and_says_so() -> None:
     assert for_prompt("x" * 10, limit=4) == "xxx\u2026"
     assert len(for_terminal("y" * 1_000)) == 200
+
+
+@given(any_text | hostile, st.integers(2, 50))
+def test_the_end_is_kept_where_it_matters(text: str, limit: int) -> None:
+    whole, shown = for_prompt(text, limit=10_000), for_prompt(text, limit=limit, keep_end=True)
+    assert shown == whole if len(whole) <= limit else shown == f"\u2026{whole[1 - limit :]}"
+    assert len(shown) <= limit

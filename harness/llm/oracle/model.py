@@ -138,17 +138,24 @@ class OracleJudge:
         is one token without any.
 
         Raises:
-            LLMError: If there is no task, or one that asks for something else.
+            LLMError: If there is no task, one that asks for something else, or one whose answers have no place.
         """
         task = self._task(request.task)
         if task.kind not in _READ_OFF:
             raise LLMError(f"a task '{task.kind}' is not answered by a prompt's log-probabilities")
+        tokens = [token for text in task.tokens for token in text]
+        if not task.spans and not (task.tokens and request.prompt.endswith("".join(tokens))):
+            raise LLMError(
+                f"a task '{task.kind}' does not say where in the prompt its answers stand (Task.spans), and the prompt"
+                " does not end with its tokens",
+                where=self._place.key("backend"),
+                hint="the scorer must say it, or use a language model as its judge",
+            )
         await asyncio.sleep(0)
         answers = self._oracle.answers(task)
         bill = self._bill(len(request.prompt), "")
         if task.spans:
             return PromptLogprobs(read_off(request, [answer.value for answer in answers]), Outcome.OK, bill)
-        tokens = [token for text in task.tokens for token in text]
         values = [value for answer in answers for value in answer.value]
         lead = request.prompt[: max(0, len(request.prompt) - sum(map(len, tokens)))]
         found = [TokenAlternatives(lead, None)] if lead else []

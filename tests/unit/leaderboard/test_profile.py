@@ -187,3 +187,66 @@ def test_the_profile_is_as_published(runs: list[Path], tmp_path: Path) -> None:
     if os.environ.get("HARNESS_WRITE_GOLDEN"):
         GOLDEN.write_text(shown)
     assert shown == GOLDEN.read_text()
+
+
+GINI = MetricFacts(name="signed_gini", low=-1.0, chance=0.0)
+PAPER = MetricFacts(name="fade_purity")
+ASPECTS: dict[str, dict[int, float | None]] = {
+    "clarity": {1: 0.9, 2: 0.8, 3: 0.1, 4: -0.2, 5: 0.7, 6: None},
+    "responsiveness": {1: 0.9, 2: 0.2, 3: 0.8, 4: 0.0, 5: 0.6, 6: 0.9},
+    "purity": {1: 0.9, 2: 0.7, 3: 0.1, 4: 0.0, 5: 0.2, 6: 0.6},
+    "faithfulness": {1: 0.8, 2: 0.6, 3: 0.0, 4: 0.1, 5: 0.5, 6: None},
+}
+
+
+@pytest.fixture
+def fade(fake_run: Callable[..., FakeRun], tmp_path: Path) -> list[Path]:
+    """Return a run of each of FADE's four scorers."""
+    return [
+        write(fake_run, tmp_path, name, values, "output" if name == "faithfulness" else "input", GINI)
+        for name, values in ASPECTS.items()
+    ]
+
+
+def test_fade_s_four_sides_are_as_published(fade: list[Path], tmp_path: Path) -> None:
+    shown = service.profile(tmp_path, [run.name for run in fade]) + "\n"
+    golden = GOLDEN.with_name("profile_fade.txt")
+    if os.environ.get("HARNESS_WRITE_GOLDEN"):
+        golden.write_text(shown)
+    assert shown == golden.read_text()
+
+
+def test_pairs_of_fade_s_sides_are_counted_and_read(fade: list[Path], tmp_path: Path) -> None:
+    (told,) = json.loads(service.profile(tmp_path, as_json=True))
+    (block,) = told["fade"]
+    assert [one["aspect"] for one in block["aspects"]] == list(ASPECTS)
+    clarity = block["aspects"][0]
+    assert (clarity["n"], clarity["features"], clarity["median"], clarity["good_from"]) == (5, 6, 0.7, 0.5)
+    counts: dict[tuple[str, str], list[int]] = {}
+    for one in block["readings"]:
+        counts.setdefault((one["first"], one["second"]), []).append(round(one["share"]["mean"] * one["shared"]))
+    # Good by both, by the first, by the second, by neither.
+    assert counts == {
+        ("clarity", "responsiveness"): [2, 1, 1, 1],
+        ("responsiveness", "purity"): [2, 2, 1, 1],
+        ("responsiveness", "faithfulness"): [2, 1, 1, 1],
+    }
+    # A single side is no profile.
+    assert profiles(fade[:1])[0].fade == ()
+
+
+def test_sides_of_other_judges_or_forms_are_not_mixed_and_two_of_a_kind_are_in_no_pair(
+    fade: list[Path], fake_run: Callable[..., FakeRun], tmp_path: Path
+) -> None:
+    paper = write(fake_run, tmp_path / "paper", "purity", ASPECTS["purity"], "input", PAPER)
+    assert len(profiles([*fade[:2], paper])[0].fade) == 1
+    other = write(fake_run, tmp_path / "other", "responsiveness", ASPECTS["responsiveness"], "input", GINI, judge="b")
+    assert [one.judge for one in profiles([fade[0], other, fade[2]])[0].fade] == ["judge-1.5b"]
+    manifest = tmp_path / "again" / "runs" / "run-clarity_b" / "manifest.json"
+    write(fake_run, tmp_path / "again", "clarity_b", ASPECTS["clarity"], "input", GINI)
+    manifest.write_text(manifest.read_text().replace('"plugin": "clarity_b"', '"plugin": "clarity"'))
+    (found,) = profiles([*fade, manifest.parent])[0].fade
+    assert found.ambiguous == ("clarity",)
+    assert {(one.first, one.second) for one in found.readings} == {
+        ("responsiveness", "purity"), ("responsiveness", "faithfulness"),
+    }  # fmt: skip

@@ -204,6 +204,14 @@ async def test_a_repetition_is_another_draw(tmp_path: Path) -> None:
     assert said == {"Yes", "No"}
 
 
+async def test_answers_without_a_place_in_the_prompt_are_refused(judge: OracleJudge) -> None:
+    task = Task(TaskKind.DESCRIBES, SHIPS, ("x",), (("ships",),))
+    with pytest.raises(LLMError, match=r"does not say where .* \(Task\.spans\)") as caught:
+        await judge.prompt_logprobs(PromptLogprobsRequest("Description: ships.", task=task))
+    assert caught.value.where == "judge.backend"
+    assert (await judge.prompt_logprobs(PromptLogprobsRequest("Description: ships", task=task))).tokens
+
+
 async def test_a_request_without_a_task_is_an_error_that_says_so(judge: OracleJudge) -> None:
     with pytest.raises(LLMError, match=r"without saying what \(Task\)"):
         await judge.complete(request(None))

@@ -110,3 +110,31 @@ async def test_without_an_embedder_it_is_refused() -> None:
     scorer = ExampleEmbeddingScorer(ExampleEmbeddingConfig())
     with pytest.raises(ConfigError, match="embedder"):
         await scorer.score(RECORD.for_scoring(), make_explanation(""), Resources(seed=0))
+
+
+async def test_windows_of_one_document_are_not_compared() -> None:
+    record = record_of("ab", "cd")
+    again = make_example(["a"], [1.0], document=0, start=9)
+    beside = make_example(["a"], document=0, start=5)
+    half = replace(
+        record.score,
+        activating=(*record.score.activating, again),
+        non_activating=(*record.score.non_activating, beside),
+    )
+    found = await score(replace(record, score=half), TableEmbedder(TABLE))
+    # From either a: b (0.8) is nearer than c and d, 1. From b: both a (0.8) than d (0.6), not than c (0.96), and tie
+    # with the silent a, 1/2. With windows of one document an equal text would be the nearest.
+    assert found.metrics["auroc"] == pytest.approx((1 + 1 + 0.5) / 3)
+    assert found.breakdown["left_out"] == {"of_one_document": 4.0}
+    values = {(item.text, item.key): item.value for item in found.items}
+    assert [value for (text, _), value in values.items() if text == "a"] == [0.8, 0.8, 0.8]
+
+
+async def test_activating_windows_of_one_document_only_are_no_pair() -> None:
+    half = ExampleSet(
+        tuple(make_example([one], [1.0], document=0, start=at) for at, one in enumerate("ab")),
+        (make_example(["c"], document=1),),
+    )
+    found = await score(replace(RECORD, score=half), TableEmbedder(TABLE))
+    assert found.metrics == {"auroc": None, "mean_difference": None}
+    assert set(found.reasons.values()) == {NO_PAIR}

@@ -10,7 +10,7 @@ from harness_fade.numbers import (
     Comparison,
     average_precision,
     interval,
-    mean_without_signal,
+    precision_without_signal,
     signed_above_null,
     signed_gini,
     size_without_signal,
@@ -70,7 +70,7 @@ def test_average_precision_of_one_value_everywhere_is_the_prevalence() -> None:
     comparison = Comparison([1.0] * 3, [1.0] * 9)
     assert average_precision(comparison) == comparison.prevalence == 0.25
     assert signed_gini(comparison) == 0.0
-    assert mean_without_signal(comparison, 100, 0) == pytest.approx(0.25)
+    assert precision_without_signal(comparison, 100, 0).mean() == pytest.approx(0.25)
     assert size_without_signal(comparison, 100, 0) == 0.0
 
 
@@ -87,10 +87,33 @@ def test_what_is_left_beyond_luck_has_mean_zero_without_signal() -> None:
     for seed in range(120):
         comparison = Comparison(rng.normal(size=8).tolist(), rng.normal(size=30).tolist())
         ginis.append(signed_above_null(signed_gini(comparison), size_without_signal(comparison, 100, seed)) or 0.0)
-        mean = mean_without_signal(comparison, 100, seed)
-        precisions.append(unsigned_above_null(average_precision(comparison), mean) or 0.0)
+        lucky = precision_without_signal(comparison, 100, seed)
+        precisions.append(unsigned_above_null(average_precision(comparison), lucky) or 0.0)
     assert np.mean(ginis) == pytest.approx(0.0, abs=0.05)
     assert np.mean(precisions) == pytest.approx(0.0, abs=0.05)
+
+
+def sides(positive: int, n: int = 100) -> Comparison:
+    return Comparison([float(place) for place in range(positive)], [float(place) for place in range(positive, n)])
+
+
+@pytest.mark.parametrize("positive", [5, 50, 90, 97, 99])
+def test_luck_has_mean_zero_however_common_the_concept_is(positive: int) -> None:
+    lucky = precision_without_signal(sides(positive), 400, 0)
+    found = [unsigned_above_null(float(value), lucky) for value in lucky]
+    kept = [one for one in found if one is not None]
+    # A floor at -1 by itself gives 0.01 and 0.12 where 97 and 99 of 100 texts hold the concept.
+    assert np.mean(kept) == pytest.approx(0.0, abs=1e-6)
+    assert -1 <= min(kept) <= max(kept) <= 1
+    assert unsigned_above_null(1.0, lucky) == 1.0
+
+
+def test_luck_that_was_not_looked_at_has_mean_zero_too() -> None:
+    lucky, again = (precision_without_signal(sides(99), 4_000, seed) for seed in (0, 1))
+    values, counts = np.unique(again, return_counts=True)
+    found = [unsigned_above_null(float(value), lucky) or 0.0 for value in values]
+    # Three standard errors of both; a floor at -1 gives 0.12.
+    assert np.average(found, weights=counts) == pytest.approx(0.0, abs=0.045)
 
 
 def test_what_is_beyond_luck_keeps_its_sign_and_its_ends() -> None:
@@ -99,9 +122,12 @@ def test_what_is_beyond_luck_keeps_its_sign_and_its_ends() -> None:
     assert signed_above_null(-0.65, 0.3) == pytest.approx(-0.5)
     assert signed_above_null(0.2, 0.3) == 0.0
     assert signed_above_null(1.0, 1.0) is None
-    assert unsigned_above_null(0.5, 0.5) == 0.0
-    assert unsigned_above_null(0.0, 0.9) == -1.0
-    assert unsigned_above_null(1.0, 1.0) is None
+    assert unsigned_above_null(0.5, np.array([0.4, 0.6])) == 0.0
+    assert unsigned_above_null(0.75, np.array([0.4, 0.6])) == pytest.approx(0.5)
+    assert unsigned_above_null(0.0, np.array([0.8, 0.9, 0.9, 1.0])) == -1.0
+    assert unsigned_above_null(1.0, np.array([1.0])) is None
+    # Where luck mostly gives all there is, nothing from -1 to 1 has mean 0.
+    assert unsigned_above_null(1.0, np.array([0.0, 1.0, 1.0, 1.0])) is None
 
 
 def test_an_interval_holds_the_value_and_is_a_point_where_the_sides_are_apart() -> None:

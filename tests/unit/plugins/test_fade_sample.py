@@ -101,3 +101,18 @@ def test_hard_negatives_stand_for_nothing_and_unknown_is_none() -> None:
 def test_a_record_without_windows_tells_nothing() -> None:
     empty = ScoreRecord("s", 0, RECORD.statistics, replace(RECORD.examples, activating=(), non_activating=()))
     assert corpus_of(empty).activating is None
+
+
+@pytest.mark.parametrize("kept", [slice(4), slice(12, None), slice(0, None, 5)])
+def test_deciles_that_are_there_stand_for_those_that_are_not(kept: slice) -> None:
+    active, silent = RECORD.examples.activating[kept], RECORD.examples.non_activating
+    weights = Corpus(0.3).weights((*active, *silent))
+    assert weights is not None
+    assert math.fsum(weights) == pytest.approx(1.0)
+    assert math.fsum(weights[: len(active)]) == pytest.approx(0.3)
+    deciles = [example.decile for example in active]
+    each = {decile: weights[deciles.index(decile)] * deciles.count(decile) for decile in deciles}
+    assert list(each.values()) == pytest.approx([0.3 / len(each)] * len(each))
+    # Nothing can stand for activating windows if there is none.
+    assert Corpus(0.3).weights(silent) is None
+    assert Corpus(0.0).weights(silent) is not None

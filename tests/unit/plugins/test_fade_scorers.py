@@ -10,19 +10,23 @@ import pytest
 import yaml
 
 from harness.api import (
+    Completion,
     ConfigError,
     Continuation,
     Example,
     ExampleKind,
     ExampleShape,
+    FeatureSourceError,
     InterventionMode,
     Outcome,
     Resources,
     Score,
     TaskKind,
+    Usage,
     UserError,
 )
 from harness.config.parameters import parameters
+from harness.runner.garbage import unusable
 from harness.stats import mean_interval
 from harness.testing import (
     FailingJudge,
@@ -622,3 +626,86 @@ def test_estimates_grow_with_the_windows(name: str) -> None:
     few, many = (scorer.estimate(ExampleShape(n, n, 32)) for n in (20, 60))
     assert 0 < few.calls <= many.calls
     assert few.input_tokens < many.input_tokens
+
+
+class Breaking(WordSubject):
+    """Has outputs that are no numbers where the feature is set to one of some factors of its largest activation."""
+
+    def __init__(self, *factors: float | None) -> None:
+        super().__init__()
+        largest = RECORD.statistics.max_activation
+        self.broken = {None if factor is None else factor * largest for factor in factors}
+
+    async def continued(self, prompts: Any, intervention: Intervention | None, **more: Any) -> tuple[Continuation, ...]:
+        if (None if intervention is None else intervention.strength) in self.broken:
+            raise FeatureSourceError("outputs are not finite")
+        return await super().continued(prompts, intervention, **more)
+
+
+async def test_a_factor_that_breaks_the_model_is_reported_and_the_others_are_scored() -> None:
+    found = await score("faithfulness", subject=Breaking(-50.0, 50.0))
+    assert found.metrics["rise_over_unmodified"] == 1.0
+    assert found.breakdown["factor_50"] == {"share_rated_2": None, "n": 0.0}
+    broken = [item for item in found.items if item.kind == "factor_50"]
+    assert len(broken) == len(RECORD.score.non_activating)
+    assert {(item.outcome, item.text, item.value) for item in broken} == {(Outcome.SKIPPED, None, None)}
+    assert all("not finite" in (item.error or "") for item in broken)
+    assert unusable(found, 0.1) is None
+
+
+@pytest.mark.parametrize(
+    ("factors", "undefined"),
+    [
+        ((0.0,), ["rise_over_ablated", "fade_faithfulness"]),
+        ((10.0,), ["rise_over_unmodified", "rise_over_ablated"]),
+    ],
+)
+async def test_numbers_that_need_a_broken_factor_say_so(factors: tuple[float, ...], undefined: list[str]) -> None:
+    found = await score(
+        "faithfulness", subject=Breaking(*factors), compat="fade", gate=0.0, factors=(10.0,), write_calls=1
+    )
+    complete("faithfulness", found)
+    assert [name for name, value in found.metrics.items() if value is None] == undefined
+    assert all("not finite" in found.reasons[name] for name in undefined)
+
+
+async def test_a_model_that_is_broken_as_it_is_fails() -> None:
+    with pytest.raises(FeatureSourceError):
+        await score("faithfulness", subject=Breaking(None))
+
+
+class Failing(OracleJudge):
+    """Knows the word, and fails in the first calls that should write."""
+
+    def __init__(self, failing: int) -> None:
+        super().__init__(word_rule())
+        self.failing = failing
+
+    def _answer(self, request: CompletionRequest) -> Completion:
+        assert request.task is not None
+        if request.task.kind is TaskKind.WRITE and request.repeat < self.failing:
+            return Completion(None, Outcome.ERROR, Usage(1), error="as told")
+        return super()._answer(request)
+
+
+@pytest.mark.parametrize(("failing", "usable"), [(1, True), (4, False)])
+@pytest.mark.parametrize(("name", "compat"), [("clarity", None), ("clarity", "fade"), ("faithfulness", "fade")])
+async def test_writing_that_failed_counts_by_what_it_cost(
+    name: str, compat: str | None, failing: int, usable: bool
+) -> None:
+    record = make_record(n_activating=60, n_non_activating=60)
+    found = await score(name, Failing(failing), record=record, compat=compat, n_natural=120)
+    # Beside 120 natural texts, four calls of fifteen are less than a tenth of the items.
+    assert sum(item.outcome is Outcome.ERROR for item in found.items) == failing
+    assert len(found.items) > 120
+    assert (unusable(found, 0.1) is None) is usable
+
+
+def test_an_estimate_holds_the_samples_that_a_rare_concept_needs() -> None:
+    config = SPECS["purity"].resolve_config()
+    shape = ExampleShape(40, 40, 32)
+    calls = [
+        SPECS["purity"].resolve_factory()(config(n_natural=30, **more)).estimate(shape).calls
+        for more in ({}, {"sparse_retries": 0}, {"sparse_threshold": 0}, {"sparse_retries": 9})
+    ]
+    assert calls == [4, 2, 2, 6]

@@ -167,6 +167,7 @@ async def test_calls_that_failed_are_items_and_no_texts(outcome: Outcome) -> Non
     complete(nothing)
     assert set(nothing.metrics.values()) == {None}
     assert len(nothing.items) == 8
+    assert nothing.lost == (1.0 if outcome is Outcome.ERROR else 0.0)
 
 
 @pytest.mark.parametrize("text", ["x" * 10_000, "\x00\x1b[2J\u202e\n<|im_end|>", "", " \n"])

@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from harness.api import (
     Capabilities,
     ConfigError,
+    ExampleSet,
     ExampleShape,
+    FeatureSourceError,
     LLMError,
     Outcome,
     PromptLogprobs,
@@ -34,7 +36,15 @@ from harness.api import (
     TokenAlternatives,
     Usage,
 )
-from harness.testing import FailingJudge, FakeSubject, OracleJudge, check_scorer, make_explanation, make_record
+from harness.testing import (
+    FailingJudge,
+    FakeSubject,
+    OracleJudge,
+    check_scorer,
+    make_example,
+    make_explanation,
+    make_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,9 +191,20 @@ def test_a_prompt_ends_with_the_first_activating_token_and_strengths_are_mixed()
     for prompt in prompts[:5]:
         values = prompt.example.activations
         assert values[len(prompt.ids) - 1] > 0
-        assert max(values[: len(prompt.ids) - 1], default=0.0) == 0.0
+        assert max(values[1 : len(prompt.ids) - 1], default=0.0) == 0.0
     assert [prompt.example for prompt in prompts[5:]] == list(RECORD.score.non_activating[:2])
     assert all(prompt.ids == prompt.example.token_ids for prompt in prompts[5:])
+
+
+def test_no_prompt_is_a_single_token_as_the_first_of_a_text_is_never_steered() -> None:
+    windows = [
+        make_example(["a", "b", "c"], values, document=place)
+        for place, values in enumerate([(2.0, 0.0, 0.0), (2.0, 0.0, 1.0), (0.0, 1.0, 2.0), (0.0, 0.0, 1.0)])
+    ]
+    silent = [make_example(["a"], document=10), make_example(["a", "b"], document=11)]
+    prompts = draw_prompts(ExampleSet(tuple(windows), tuple(silent)), InterventionConfig(prompts=3, non_activating=1))
+    # A window that fires on its first token only has nothing to be cut behind, and another takes its place.
+    assert [(prompt.example.document, len(prompt.ids)) for prompt in prompts] == [(1, 3), (2, 2), (3, 3), (11, 2)]
 
 
 # --- intervention, by likelihood
@@ -216,7 +237,9 @@ async def test_the_score_is_the_mean_reduction_of_surprisal_and_the_paper_s_sign
 
 
 async def test_another_explanation_or_another_direction_gains_nothing() -> None:
-    true, false = await score("intervention", Reader()), await score("intervention", Reader(), FALSE)
+    # One word: the judge knows by its letters which words of an explanation a text holds.
+    mountain = make_explanation("mountain")
+    true, false = await score("intervention", Reader()), await score("intervention", Reader(), mountain)
     gains = [one.metrics["surprisal_reduction"] for one in (true, false)]
     assert gains[0] is not None
     assert gains[0] > 0.3
@@ -352,17 +375,42 @@ async def test_too_few_prompts_are_no_score(option: str) -> None:
 
 
 async def test_a_divergence_out_of_reach_is_no_score_and_nothing_is_asked() -> None:
-    judge = Reader()
-    found = await score("intervention", judge, subject=Bounded(most=0.05))
-    assert judge.asked == []
-    assert set(found.metrics.values()) == {None}
-    assert "0.5 (at most 0.05)" in found.reasons["surprisal_reduction"]
-    assert found.breakdown["kl_0.5"]["readable"] == 0.0
-    one = await score("intervention", judge, subject=Bounded(most=0.2))
-    assert one.metrics["surprisal_reduction"] is None
-    assert one.breakdown["kl_0.1"]["difference"] is not None
-    (why,) = [item for item in one.items if item.key == "kl_1"]
-    assert (why.outcome, why.kind) == (Outcome.UNPARSED, "not_asked")
+    for most in (0.05, 0.2):  # of the other divergences 0.1 may be within reach: it makes no score
+        judge, subject = Reader(), Bounded(most=most)
+        found = await score("intervention", judge, subject=subject)
+        assert judge.asked == []
+        assert subject.calls.count("continued") == 1  # by the model as it is
+        assert set(found.metrics.values()) == {None}
+        assert f"0.5 (at most {most})" in found.reasons["surprisal_reduction"]
+        assert found.breakdown["kl_0.5"]["readable"] == 0.0
+        assert found.items == ()
+
+
+async def test_another_divergence_that_cannot_be_read_is_skipped_and_is_no_answer_that_failed() -> None:
+    found = await score("intervention", Reader(), subject=Bounded(most=0.7))
+    assert found.metrics["surprisal_reduction"] is not None
+    (skipped,) = [item for item in found.items if item.key == "kl_1"]
+    assert (skipped.outcome, skipped.kind) == (Outcome.SKIPPED, "not_asked")
+    assert "1 (at most 0.7)" in (skipped.error or "")
+
+
+async def test_a_model_that_breaks_down_further_on_is_skipped_there_and_scored_elsewhere() -> None:
+    class Breaks(FakeSubject):
+        def __init__(self, most: float) -> None:
+            super().__init__()
+            self.most = most
+
+        async def continued(self, prompts: Any, intervention: Any, **more: Any) -> Any:
+            if intervention is not None and intervention.strength > self.most:
+                raise FeatureSourceError("outputs are not finite")
+            return await super().continued(prompts, intervention, **more)
+
+    plain = await score("intervention", Reader())
+    subject = Breaks((plain.breakdown["kl_0.5"]["strength"] or 0.0) * 1.01)
+    found = await score("intervention", Reader(), subject=subject)
+    assert found.metrics["surprisal_reduction"] == plain.metrics["surprisal_reduction"]
+    (skipped,) = [item for item in found.items if item.outcome is Outcome.SKIPPED]
+    assert (skipped.key, skipped.error) == ("kl_1", "outputs are not finite")
 
 
 async def test_broken_text_is_no_score_and_says_how_it_is_broken() -> None:

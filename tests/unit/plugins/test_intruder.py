@@ -150,3 +150,18 @@ def test_trials_are_balanced_and_hold_one_intruder(
 def test_values_that_cannot_be_asked_with_are_refused(params: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="must be"):
         IntruderConfig(**params)
+
+
+@pytest.mark.parametrize("reply", [" 3", "3.", "3. The", "3\nThe", "(3)", "Number: 3", "Excerpt 3.", "**3**"])
+async def test_a_number_may_take_several_tokens_and_begin_a_sentence(reply: str) -> None:
+    judge = ScriptedJudge([reply])
+    found = await score(judge, questions=5)
+    assert {item.outcome for item in found.items} == {Outcome.OK}
+    assert found.metrics["accuracy"] == 0.2
+    assert all(request.max_tokens > 1 for request in judge.requests)
+
+
+@pytest.mark.parametrize("reply", ["3.5", "3, 4", "3 of them", "3 or 4", "all 3.", "30"])
+async def test_a_number_that_is_no_answer_is_none(reply: str) -> None:
+    found = await score(ScriptedJudge([reply]), questions=1)
+    assert {item.outcome for item in found.items} == {Outcome.UNPARSED}

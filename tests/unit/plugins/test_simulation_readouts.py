@@ -287,3 +287,14 @@ def test_examples_name_the_largest_number_of_either_scale() -> None:
         assert max(numbers) == top
         assert min(numbers) == 0
         assert len(numbers) == 28
+
+
+async def test_the_token_asked_about_stays_in_a_long_text() -> None:
+    tokens = [f" {'x' * 99}{place}" for place in range(60)]
+    judge = ScriptedJudge([graded(1.0)], logprobs=True)
+    await simulate_token_by_token(make_example(tokens), "z", judge, 20)
+    asked = [request.messages[-1].content for request in judge.requests]
+    assert max(map(len, asked)) < 5_000
+    for place, content in enumerate(asked):
+        text = content.partition("Text: ")[2].partition("\nLast token:")[0]
+        assert text.endswith(tokens[place])

@@ -83,3 +83,17 @@ def test_of_few_features_all_come_to_nothing_before_the_model_is_given_up(featur
     if borne is not None:
         with pytest.raises(LLMError, match=r"explainer: the explainer's .* about sae/9 .*Try: fewer$"):
             watch.saw(("sae", 9), "context: too long. Try: fewer")
+
+
+def test_one_side_that_is_lost_makes_a_unit_fail_however_many_items_the_other_has() -> None:
+    items = (item(Outcome.ERROR, error="timeout: no answer"), *[item(Outcome.OK)] * 500)
+    assert unusable(Score({}, items, lost=0.1), 0.1) is None
+    said = "20% of what should have been written is missing, as calls failed; one failed with: timeout: no answer"
+    assert unusable(Score({}, items, lost=0.2), 0.1) == said
+
+
+def test_what_was_never_asked_is_no_answer_that_failed() -> None:
+    skipped = item(Outcome.SKIPPED, error="no language")
+    assert unusable(Score({}, (skipped,)), 0.1) is None
+    assert unusable(Score({}, (*[skipped] * 9, item(Outcome.OK))), 0.1) is None
+    assert unusable(Score({}, (*[skipped] * 90, item(Outcome.ERROR), item(Outcome.OK))), 0.1) is not None

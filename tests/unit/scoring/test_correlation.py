@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
+from harness.stats.product_moment import product_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,3 +92,11 @@ def test_a_perfect_prediction_explains_all_and_the_mean_nothing(truth: list[int]
     mean = math.fsum(truth) / len(truth)
     assert [measure(truth, truth).value for measure in (r2_zero, r2_mean, absdev_zero)] == [1.0] * 3
     assert r2_mean(truth, [mean] * len(truth)).value == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_values_of_any_size_are_correlated_as_in_the_statistics_of_features(scale: float) -> None:
+    truth, predicted = [0.0, 0.0, 5.0, 0.0, 10.0], [0.0, 1.0, 4.0, 0.0, 9.0]
+    found = pearson([value * scale for value in truth], predicted).value
+    assert found == pytest.approx(product_moment(truth, predicted))
+    assert found == pytest.approx(float(np.corrcoef(truth, predicted)[0, 1]))

@@ -160,3 +160,10 @@ def test_an_estimate_counts_every_call() -> None:
     assert (one.calls, four.calls) == (2, 8)
     assert four.input_tokens == 4 * one.input_tokens
     assert four.output_tokens == 4 * one.output_tokens > 0
+
+
+@pytest.mark.parametrize(("outcome", "lost"), [(Outcome.ERROR, 1.0), (Outcome.REFUSED, 0.0)])
+async def test_what_errors_took_away_is_counted_in_texts(outcome: Outcome, lost: float) -> None:
+    found = await written(FailingJudge(ScriptedJudge(['["a", "b"]']), outcome=outcome))
+    assert found.lost == lost
+    assert (await written(ScriptedJudge(['["a", "b"]']))).lost == 0.0
