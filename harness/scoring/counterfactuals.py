@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Counterfactuals", "Rewriting", "estimate_counterfactuals", "write_counterfactuals"]
 
 _MOST_RE_ASKS = 3
+_SPARE = 2  # windows looked at for each that is to be rewritten
 _PIECE = re.compile(r"\w+|[^\w\s]")
 _TOKENS_BESIDE_WINDOW = 8  # its number, the marks, the end of the line
 _TOKENS_BESIDE_REPLY = 5
@@ -113,7 +114,7 @@ async def write_counterfactuals(
 ) -> Counterfactuals:
     """Return texts that are like activating windows and on which the subject shows that the feature is silent.
 
-    The subject reads the windows by themselves first. One on which the feature then does not fire needs what stood
+    The subject reads windows by themselves first, up to twice as many as are to be rewritten. One on which the feature then does not fire needs what stood
     before it, and says nothing once rewritten: it is counted as ``silent_alone`` and not shown to the judge.
 
     Args:
@@ -128,8 +129,9 @@ async def write_counterfactuals(
         LLMError: If the judge cannot be asked at all.
         SubjectError: If the subject's hidden states are not finite.
     """
-    read = await subject.activations([one.text for one in examples], feature) if examples else ()
-    firing = [one for one, values in zip(examples, read, strict=True) if values.max > 0]
+    looked_at = _spread(examples, _SPARE * rewriting.counterfactuals)
+    read = await subject.activations([one.text for one in looked_at], feature) if looked_at else ()
+    firing = [one for one, values in zip(looked_at, read, strict=True) if values.max > 0]
     chosen = _spread(firing, rewriting.counterfactuals)
     size = rewriting.windows_per_call
     batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
@@ -149,8 +151,8 @@ async def write_counterfactuals(
         texts=tuple(kept),
         failures=written.failures,
         counts={
-            "windows": float(len(examples)),
-            "silent_alone": float(len(examples) - len(firing)),
+            "windows": float(len(looked_at)),
+            "silent_alone": float(len(looked_at) - len(firing)),
             "asked": float(written.asked),
             "failed_calls": float(len(written.failures)),
             "malformed": float(written.malformed + empty),

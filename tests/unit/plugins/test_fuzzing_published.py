@@ -137,7 +137,7 @@ async def test_the_breakdown_tells_the_kinds_of_wrong_marks_apart(
 ) -> None:
     record = make_record(n_activating=35, n_non_activating=21)
     scorer = FUZZING.resolve_factory()(FuzzingConfig(mode="list", variant=variant))
-    judge = OracleJudge(lambda request: [True] * len(request.task.texts))  # type: ignore[union-attr, misc]
+    judge = OracleJudge(lambda request: [True] * len(request.task.texts))  # type: ignore[union-attr]
     found = await scorer.score(record.for_scoring(), make_explanation("harbour"), Resources(seed=0, judge=judge))
     assert Counter(item.kind for item in found.items).keys() == {"marked_right", wrong}
     assert len(found.items) == n

@@ -123,6 +123,8 @@ async def test_a_window_that_needs_what_stood_before_it_is_not_rewritten() -> No
     assert none.counts["yield"] is None
     assert none.why_none == "no activating window fires when the subject reads it by itself"
     assert (await written(judge, ())).usage == Usage()
+    few = await written(judge, counterfactuals=3)
+    assert counts(few) == {"windows": 6, "asked": 3, "kept": 3}, "no more are read than may be needed"
 
 
 async def test_hostile_windows_stay_one_line_and_come_back_as_they_were() -> None:
@@ -161,7 +163,7 @@ async def test_the_order_of_answers_does_not_matter_and_a_long_reply_is_cut() ->
 def test_what_cannot_be_asked_is_refused_and_an_estimate_counts_every_call() -> None:
     for bad in ({"counterfactuals": 0}, {"windows_per_call": 0}, {"min_likeness": 1.1}, {"re_asks": 4}):
         with pytest.raises(ConfigError) as caught:
-            Rewriting(**bad)  # type: ignore[arg-type]
+            Rewriting(**bad)
         assert caught.value.where == next(iter(bad))
     few, many = (estimate_counterfactuals("Write.", Rewriting(), n, 32) for n in (4, 50))
     assert (few.calls, many.calls) == (1, 2)
