@@ -114,8 +114,9 @@ async def write_counterfactuals(
 ) -> Counterfactuals:
     """Return texts that are like activating windows and on which the subject shows that the feature is silent.
 
-    The subject reads windows by themselves first, up to twice as many as are to be rewritten. One on which the feature then does not fire needs what stood
-    before it, and says nothing once rewritten: it is counted as ``silent_alone`` and not shown to the judge.
+    The subject reads windows by themselves first, up to twice as many as are to be rewritten. One on which the feature
+    then does not fire needs what stood before it, and says nothing once rewritten: it is counted as ``silent_alone``
+    and not shown to the judge.
 
     Args:
         examples: Activating windows, strongest first; those rewritten are spread evenly over them.
