@@ -42,7 +42,7 @@ from harness.explainers.protocol import (
     Explanation,
     Provenance,
 )
-from harness.identity import canonical_json, fingerprint, plain, text_sha256
+from harness.identity import LATER, canonical_json, fingerprint, plain, text_sha256
 from harness.llm.counting import APPROXIMATE, TokenCounter
 from harness.llm.protocol import (
     LLM,
@@ -81,10 +81,17 @@ from harness.scoring.classification import (
 )
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
+from harness.scoring.counterfactuals import (
+    Counterfactuals,
+    Rewriting,
+    estimate_counterfactuals,
+    write_counterfactuals,
+)
 from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
 from harness.scoring.judged import check_judge, embedder_of, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
+from harness.scoring.marks import text_with_marks, words_marked
 from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
 from harness.scoring.prompt_reading import check_prompt_logprobs, same_cut, tokens_within
 from harness.scoring.protocol import (
@@ -110,6 +117,7 @@ __all__ = [
     "API_VERSION",
     "APPROXIMATE",
     "CLASSIFICATION_METRICS",
+    "LATER",
     "LLM",
     "ActivationReader",
     "Answer",
@@ -128,6 +136,7 @@ __all__ = [
     "ControlSpec",
     "CorpusError",
     "CorpusSpec",
+    "Counterfactuals",
     "Document",
     "Draft",
     "Embedder",
@@ -171,6 +180,7 @@ __all__ = [
     "Reading",
     "Resources",
     "ResultsError",
+    "Rewriting",
     "RunFinished",
     "RunStarted",
     "Sampling",
@@ -215,6 +225,7 @@ __all__ = [
     "derive_seed",
     "embedder_of",
     "estimate_calls",
+    "estimate_counterfactuals",
     "estimate_writing",
     "expected_value",
     "fingerprint",
@@ -238,6 +249,9 @@ __all__ = [
     "r2_zero",
     "same_cut",
     "text_sha256",
+    "text_with_marks",
     "tokens_within",
+    "words_marked",
+    "write_counterfactuals",
     "write_texts",
 ]

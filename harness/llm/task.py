@@ -46,6 +46,8 @@ class TaskKind(StrEnum):
     """Write ``Task.count`` texts that hold what the explanation names. A list of texts, as the one answer"""
     WRITE_NEAR_MISSES = "write_near_misses"
     """Write ``Task.count`` texts that resemble such texts and do not hold it. A list of texts, as the one answer"""
+    REWRITE_WITHOUT = "rewrite_without"
+    """Write the text again without what its marked tokens (``Task.marked``) show. A text"""
     ODD_ONE_OUT = "odd_one_out"
     """Which of the texts does not belong with the others? The place of one, from 0, as the one answer"""
     NAMES_TOKEN = "names_token"  # noqa: S105  -- no password

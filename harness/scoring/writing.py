@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
     from harness.llm.counting import TokenCounter
     from harness.llm.protocol import LLM
 
-__all__ = ["Writing", "Written", "WrittenText", "estimate_writing", "write_texts"]
+__all__ = [
+    "Writing",
+    "Written",
+    "WrittenText",
+    "collect_texts",
+    "estimate_writing",
+    "room_for",
+    "texts_schema",
+    "write_texts",
+]
 
 _SEEDS = 2**31
 _MOST_RE_ASKS = 3
@@ -88,7 +98,7 @@ class Written:
         texts: The distinct texts, in the order of the calls.
         failures: One item for every call that gave no text, with its outcome.
         asked: Texts asked for.
-        per_call: How many of them in each call.
+        per_call: How many of them in each call, at most.
         duplicates: Texts that had been written before.
         malformed: Elements of replies that are no text, or more than were asked for.
         usage: What it cost.
@@ -143,10 +153,24 @@ async def write_texts(
         seed: Of the calls' own seeds.
     """
     requests = [_request(kind, explanation, instruction, writing, seed, call) for call in range(writing.calls)]
-    remind = _REMIND.format(n=writing.texts_per_call)
+    return await collect_texts(kind, requests, [writing.texts_per_call] * writing.calls, judge, writing.re_asks)
+
+
+async def collect_texts(
+    kind: TaskKind, requests: Sequence[CompletionRequest], counts: Sequence[int], judge: LLM, re_asks: int
+) -> Written:
+    """Return the texts that the judge writes in reply to ``requests``.
+
+    Args:
+        kind: What is asked for.
+        requests: Each for a JSON list of texts.
+        counts: How many texts each asks for.
+        judge: Who writes.
+        re_asks: How often a reply that cannot be read is asked for again.
+    """
     answers = await gather_in_order(
-        ask(judge, request, lambda reply: _read(reply, writing.texts_per_call), remind, writing.re_asks)
-        for request in requests
+        ask(judge, request, partial(_read, n=n), _REMIND.format(n=n), re_asks)
+        for request, n in zip(requests, counts, strict=True)
     )
     found: dict[str, WrittenText] = {}
     duplicates = 0
@@ -159,12 +183,22 @@ async def write_texts(
     return Written(
         texts=tuple(found.values()),
         failures=tuple(_failure(kind, call, one) for call, one in enumerate(answers) if one.value is None),
-        asked=writing.calls * writing.texts_per_call,
-        per_call=writing.texts_per_call,
+        asked=sum(counts),
+        per_call=max(counts, default=0),
         duplicates=duplicates,
         malformed=sum(answer.value.malformed for answer in answers if answer.value),
         usage=sum((answer.usage for answer in answers), Usage()),
     )
+
+
+def room_for(texts: int, words: int) -> int:
+    """Return the tokens that a reply of so many texts of so many words may have."""
+    return texts * (words * _TOKENS_PER_WORD + _TOKENS_BESIDE_TEXT) + _TOKENS_BESIDE_TEXT
+
+
+def texts_schema(n: int) -> dict[str, Any]:
+    """Return the schema of a list of ``n`` texts."""
+    return {"type": "array", "items": {"type": "string"}, "minItems": n, "maxItems": n}
 
 
 def estimate_writing(
@@ -214,11 +248,11 @@ def _request(
     sampled = writing.temperature > 0
     return CompletionRequest(
         messages=(Message("system", instruction), Message("user", _asked(explanation, writing, call))),
-        max_tokens=n * (writing.words * _TOKENS_PER_WORD + _TOKENS_BESIDE_TEXT) + _TOKENS_BESIDE_TEXT,
+        max_tokens=room_for(n, writing.words),
         temperature=writing.temperature,
         seed=derive_seed(seed, kind.value, call) % _SEEDS if sampled else None,
         repeat=call,
-        response_schema={"type": "array", "items": {"type": "string"}, "minItems": n, "maxItems": n},
+        response_schema=texts_schema(n),
         shared_prefix=len(described),
         task=Task(kind, explanation, count=n, reply=_reply),
     )

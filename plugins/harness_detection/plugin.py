@@ -1,10 +1,10 @@
-"""Registers the detection scorer."""
+"""Registers the detection scorers."""
 
 from __future__ import annotations
 
 from harness.api import CLASSIFICATION_METRICS, Need, ScorerSpec, hookimpl
 
-__all__ = ["DETECTION", "harness_scorers"]
+__all__ = ["COUNTERFACTUAL", "DETECTION", "harness_scorers"]
 
 DETECTION = ScorerSpec(
     name="detection",
@@ -19,9 +19,21 @@ DETECTION = ScorerSpec(
     check="harness_detection.scorer:check",
     version=2,
 )
+COUNTERFACTUAL = ScorerSpec(
+    name="detection_counterfactual",
+    summary="Does this text activate the feature? Rewritten windows that the subject found silent are among the texts",
+    factory="harness_detection.counterfactual:CounterfactualScorer",
+    config="harness_detection.config:CounterfactualConfig",
+    citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (detection); the rewritten windows are ours",
+    metrics=CLASSIFICATION_METRICS,
+    primary_metric="auroc",
+    needs=frozenset({Need.JUDGE, Need.SUBJECT}),
+    fidelity="input",
+    check="harness_detection.counterfactual:check",
+)
 
 
 @hookimpl
 def harness_scorers() -> tuple[ScorerSpec, ...]:
-    """Return the detection scorer."""
-    return (DETECTION,)
+    """Return detection, and detection with rewritten windows."""
+    return (DETECTION, COUNTERFACTUAL)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from harness.api import ClassifierPrompt, TaskKind, for_prompt
+from typing import TYPE_CHECKING
 
-__all__ = ["PROMPT", "shown_alone", "shown_in_list"]
+from harness.api import ClassifierPrompt, Question, TaskKind, for_prompt
+
+if TYPE_CHECKING:
+    from harness.api import Example
+
+__all__ = ["FRAME_TOKENS", "PROMPT", "REWRITE", "shown", "window_question"]
 
 SINGLE = """A feature of a language model responds to certain words or patterns in a text. Given a description of the \
 feature and a short excerpt, say whether the excerpt contains at least one such word or pattern. Answer with one word: \
@@ -37,14 +42,34 @@ Description: names of fruit
 4. cherry pie with cream, and plum jam
 [1, 0, 0, 1]"""
 
+REWRITE = """You are given numbered excerpts in which some words are marked with << and >>. In all of them the marked \
+words have something in common. Write each excerpt again so that it no longer contains the marked words, nor anything \
+like them: put other words in their place, and change as little as possible of the rest. Leave out the marks. Answer \
+only with a JSON list of the new excerpts, in order.
+
+1. she bought two ripe <<mangoes>> and a bag of rice
+2. they planted <<pears>> and <<cherries>> behind the house
+["she bought two red cushions and a bag of rice", "they planted roses and ivy behind the house"]"""
+
 PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:", asks=TaskKind.CONTAINS)
 
-
-def shown_alone(text: str) -> str:
-    """Return a window as a call of its own shows it."""
-    return f"Excerpt: {shown_in_list(text)}"
+FRAME_TOKENS = 3
+"""Tokens of "Excerpt:" before a window."""
 
 
-def shown_in_list(text: str) -> str:
-    """Return a window as a list shows it: one harmless line."""
-    return for_prompt(text).strip()
+def shown(text: str, mode: str) -> str:
+    """Return a window as a call of its own shows it (``single``), or as a list does (``list``): one harmless line."""
+    line = for_prompt(text).strip()
+    return f"Excerpt: {line}" if mode == "single" else line
+
+
+def window_question(example: Example, mode: str) -> Question:
+    """Return the question about a window of the record."""
+    return Question(
+        key=example.key,
+        kind=str(example.kind),
+        decile=example.decile,
+        truth=example.activating,
+        shown=shown(example.text, mode),
+        text=example.text,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.api import (
-    Question,
     ScorerEstimate,
     check_judge,
     classify,
@@ -14,15 +13,13 @@ from harness.api import (
     judge_of,
     judged_score,
 )
-from harness_detection.prompt import PROMPT, shown_alone, shown_in_list
+from harness_detection.prompt import FRAME_TOKENS, PROMPT, window_question
 
 if TYPE_CHECKING:
-    from harness.api import LLM, Example, ExampleShape, Explanation, Resources, Score, ScoreRecord
+    from harness.api import LLM, ExampleShape, Explanation, Resources, Score, ScoreRecord
     from harness_detection.config import DetectionConfig
 
 __all__ = ["DetectionScorer", "check"]
-
-_FRAME_TOKENS = 3  # "Excerpt:" before a window
 
 
 class DetectionScorer:
@@ -48,7 +45,7 @@ class DetectionScorer:
         """
         judge = judge_of(resources, "detection", self.config)
         examples = (*record.examples.activating, *record.examples.non_activating)
-        questions = [self._question(example) for example in examples]
+        questions = [window_question(example, self.config.mode) for example in examples]
         described = for_prompt(explanation.text)
         classified = await classify(
             questions, described, PROMPT, self.config, judge, resources.seed, described=explanation.text
@@ -58,18 +55,8 @@ class DetectionScorer:
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take."""
         n = shape.n_activating + shape.n_non_activating
-        tokens = shape.window_tokens + _FRAME_TOKENS
+        tokens = shape.window_tokens + FRAME_TOKENS
         return estimate_calls(n, tokens, shape.explanation_tokens, PROMPT, self.config, shape.counter)
-
-    def _question(self, example: Example) -> Question:
-        return Question(
-            key=example.key,
-            kind=str(example.kind),
-            decile=example.decile,
-            truth=example.activating,
-            shown=shown_alone(example.text) if self.config.mode == "single" else shown_in_list(example.text),
-            text=example.text,
-        )
 
 
 def check(config: DetectionConfig, judge: LLM) -> None:

@@ -45,10 +45,28 @@ class Marked:
         """Return all that can be seen of the marking without reading: tokens shown and positions marked."""
         return self.stop - self.start, tuple(mark - self.start for mark in self.marks)
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Return the tokens shown."""
+        return self.example.tokens[self.start : self.stop]
+
+    @property
+    def flags(self) -> tuple[bool, ...]:
+        """Return of each token shown whether it is marked."""
+        marks = set(self.marks)
+        return tuple(place in marks for place in range(self.start, self.stop))
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of the item that asks about it."""
+        if self.right:
+            return "marked_right"
+        return "marked_wrong" if self.example.activating else "marked_wrong_silent"
+
 
 @dataclass(frozen=True, slots=True)
 class Markings:
-    """The marked windows, right and wrong in equal number, and how many windows found no partner."""
+    """The marked windows, and how many windows could not be marked."""
 
     marked: tuple[Marked, ...]
     left_out: int

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.api import ClassifierPrompt, TaskKind, for_prompt
+from harness.api import ClassifierPrompt, TaskKind, text_with_marks, words_marked
 
 if TYPE_CHECKING:
     from harness_fuzzing.marking import Marked
 
-__all__ = ["CLOSE", "OPEN", "PROMPT", "marked_text", "marked_words", "shown_alone", "shown_in_list"]
-
-OPEN, CLOSE = "<<", ">>"
+__all__ = ["PROMPT", "marked_text", "marked_words", "shown_alone", "shown_in_list"]
 
 SINGLE = """A feature of a language model responds to certain words or patterns. Given a description of the feature \
 and an excerpt in which some words are marked with << and >>, say whether the marked words are the ones the feature \
@@ -53,19 +51,13 @@ PROMPT = ClassifierPrompt(single=SINGLE, several=SEVERAL, cue="\nAnswer:", asks=
 
 
 def marked_text(marked: Marked) -> str:
-    """Return the part of the window shown, its marked runs between ``<<`` and ``>>``, harmless in a prompt.
-
-    White space before a run stays outside the marks. The window's own ``<<`` and ``>>`` are broken up by a space, so
-    that no text can mark itself. Where the marks would complete a chat template's token (a marked ``s`` would read
-    ``<s>``), a space stands inside them.
-    """
-    tight = _joined(marked, "")
-    return tight if for_prompt(tight) == tight else for_prompt(_joined(marked, " "))
+    """Return the part of the window shown, its marked runs between ``<<`` and ``>>``, harmless in a prompt."""
+    return text_with_marks(marked.tokens, marked.flags)
 
 
 def marked_words(marked: Marked) -> str:
     """Return the marked runs alone, separated by commas."""
-    return ", ".join(_harmless(text).strip(" ") for inside, text in _runs(marked) if inside)
+    return words_marked(marked.tokens, marked.flags)
 
 
 def shown_alone(marked: Marked) -> str:
@@ -79,29 +71,3 @@ def shown_alone(marked: Marked) -> str:
 def shown_in_list(marked: Marked) -> str:
     """Return the example as a list shows it: the marked text alone."""
     return marked_text(marked)
-
-
-def _joined(marked: Marked, gap: str) -> str:
-    pieces = []
-    for inside, text in _runs(marked):
-        shown = _harmless(text)
-        lead = len(shown) - len(shown.lstrip(" "))
-        pieces.append(f"{shown[:lead]}{OPEN}{gap}{shown[lead:]}{gap}{CLOSE}" if inside else shown)
-    return "".join(pieces).strip()
-
-
-def _runs(marked: Marked) -> list[tuple[bool, str]]:
-    """Return the window shown as stretches of marked and unmarked text, in order."""
-    runs: list[tuple[bool, str]] = []
-    marks = set(marked.marks)
-    for place in range(marked.start, marked.stop):
-        token = marked.example.tokens[place]
-        if runs and runs[-1][0] == (place in marks):
-            runs[-1] = (runs[-1][0], runs[-1][1] + token)
-        else:
-            runs.append((place in marks, token))
-    return runs
-
-
-def _harmless(text: str) -> str:
-    return for_prompt(text).replace(OPEN, "< <").replace(CLOSE, "> >")

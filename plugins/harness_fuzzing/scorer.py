@@ -15,24 +15,31 @@ from harness.api import (
     judge_of,
     judged_score,
 )
-from harness_fuzzing.marking import Marked, draw_markings
+from harness_fuzzing.config import BLOG, MATCHED, PAPER
 from harness_fuzzing.prompt import PROMPT, shown_alone, shown_in_list
+from harness_fuzzing.published import draw
 
 if TYPE_CHECKING:
     from harness.api import LLM, ExampleShape, Explanation, Resources, Score, ScoreRecord
     from harness_fuzzing.config import FuzzingConfig
+    from harness_fuzzing.marking import Marked
 
 __all__ = ["FuzzingScorer", "check"]
 
-NOTHING_TO_ASK = "no two activating windows could be paired as a right and a wrong marking"
+NOTHING_TO_ASK = {
+    MATCHED: "no two activating windows could be paired as a right and a wrong marking",
+    BLOG: "no activating window has silent tokens enough for a wrong marking",
+    PAPER: "there is no activating window",
+}
 _MARK_TOKENS = 11  # "Excerpt:", delimiters, and the marked words repeated, in a typical window
 
 
 class FuzzingScorer:
-    """Asks of activating windows whether the tokens marked in them are the ones the explanation names.
+    """Asks of windows whether the tokens marked in them are the ones the explanation names.
 
-    Half the windows are marked where the feature fires, half elsewhere. Paulo et al. 2024 (arXiv 2410.13928, section
-    3.2); how the wrong marks are drawn is ours (``harness_fuzzing.marking``).
+    Some windows are marked where the feature fires, others elsewhere. Paulo et al. 2024 (arXiv 2410.13928, section
+    3.2); how the wrong marks are drawn is ours (``harness_fuzzing.marking``) unless a published way is asked for
+    (``harness_fuzzing.published``).
     """
 
     def __init__(self, config: FuzzingConfig) -> None:
@@ -44,14 +51,14 @@ class FuzzingScorer:
         return self.config.primary_metric
 
     async def score(self, record: ScoreRecord, explanation: Explanation, resources: Resources) -> Score:
-        """Return the score of ``explanation`` over the record's activating windows.
+        """Return the score of ``explanation`` over the record's windows, by default its activating ones.
 
         Raises:
             ConfigError: If there is no judge.
             LLMError: If the judge cannot be asked at all, or cannot grade its answers where they are to be graded.
         """
         judge = judge_of(resources, "fuzzing", self.config)
-        markings = draw_markings(record.examples.activating, self.config.threshold, resources.seed)
+        markings = draw(self.config.variant, record.examples, self.config.threshold, resources.seed)
         questions = [self._question(marked) for marked in markings.marked]
         described = for_prompt(explanation.text)
         classified = await classify(
@@ -59,27 +66,30 @@ class FuzzingScorer:
         )
         left_out: dict[str, float | None] = {"no_wrong_marking": float(markings.left_out)}
         score = judged_score(classified, self.config, judge, {"left_out": left_out})
-        return score if questions else replace(score, reasons=dict.fromkeys(score.metrics, NOTHING_TO_ASK))
+        if questions:
+            return score
+        return replace(score, reasons=dict.fromkeys(score.metrics, NOTHING_TO_ASK[self.config.variant]))
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take if every window can be marked."""
-        n = shape.n_activating // 2 * 2
+        n = {
+            MATCHED: shape.n_activating // 2 * 2,
+            BLOG: shape.n_activating,
+            PAPER: shape.n_activating + shape.n_non_activating,
+        }[self.config.variant]
         tokens = shape.window_tokens + _MARK_TOKENS
         return estimate_calls(n, tokens, shape.explanation_tokens, PROMPT, self.config, shape.counter)
 
     def _question(self, marked: Marked) -> Question:
-        example = marked.example
-        tokens = example.tokens[marked.start : marked.stop]
-        marks = set(marked.marks)
         return Question(
-            key=example.key,
-            kind="marked_right" if marked.right else "marked_wrong",
-            decile=example.decile,
+            key=marked.example.key,
+            kind=marked.kind,
+            decile=marked.example.decile,
             truth=marked.right,
             shown=shown_alone(marked) if self.config.mode == "single" else shown_in_list(marked),
-            text="".join(tokens),
-            tokens=tokens,
-            marked=tuple(place in marks for place in range(marked.start, marked.stop)),
+            text="".join(marked.tokens),
+            tokens=marked.tokens,
+            marked=marked.flags,
         )
 
 

@@ -172,6 +172,18 @@ class Oracle:
         other = writing.matching_texts(rule, task.count, draws)
         return [bad if errs else good for errs, good, bad in zip(wrong, right, other, strict=True)]
 
+    def rewrite_without(
+        self,
+        task: Task,
+        place: int,
+        rule: Rule | None,  # noqa: ARG002  -- the table's signature; it is about no explanation
+        draws: np.random.Generator,
+    ) -> Answer:
+        """Return the text with other words in the place of marked ones; one that is wrong is the text as it is."""
+        if self._errs(draws):
+            return Answer(task.texts[place])
+        return Answer(writing.without_marked(task.tokens[place], task.marked[place], draws))
+
     def odd_one_out(self, task: Task, rule: Rule | None, draws: np.random.Generator) -> int:
         """Return the place of the text with the weakest match.
 
@@ -196,6 +208,7 @@ _EACH: Mapping[TaskKind, Callable[[Oracle, Task, int, Rule | None, np.random.Gen
     TaskKind.NAMES_TOKEN: Oracle.contains,
     TaskKind.LIKELIHOOD: Oracle.likelihood,
     TaskKind.DESCRIBES: Oracle.describes,
+    TaskKind.REWRITE_WITHOUT: Oracle.rewrite_without,
 }
 _TOGETHER: Mapping[TaskKind, Callable[[Oracle, Task, Rule | None, np.random.Generator], Any]] = {
     TaskKind.WRITE: Oracle.write,

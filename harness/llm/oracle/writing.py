@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from harness.planted.catalogue import FEATURES
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
     from harness.planted.rules import Rule
 
-__all__ = ["any_texts", "matching_texts", "near_misses", "other_texts", "shared_rule"]
+__all__ = ["any_texts", "matching_texts", "near_misses", "other_texts", "shared_rule", "without_marked"]
 
 _PIECE = re.compile(r".{60,240}?(?:[.!?;}][\"')]*\s+|\n\n|\Z)", re.DOTALL)
 _DOCUMENTS, _PLANTED = 300, 80
+_WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
+_NEUTRAL = ("item", "stuff", "bit")
 _KEPT = 48
 _RATED = 250
 
@@ -54,6 +56,20 @@ def near_misses(rule: Rule, count: int, draws: np.random.Generator) -> list[str]
     cut = (_without(rule, text) for text in matching_texts(rule, 2 * count, draws))
     found = [text for text in cut if text is not None][:count]
     return [*found, *other_texts(rule, count - len(found), draws)]
+
+
+def without_marked(tokens: Sequence[str], marked: Sequence[bool], draws: np.random.Generator) -> str:
+    """Return the text of ``tokens`` with a neutral word for each marked word, a comma for each sign."""
+    stops = list(accumulate(map(len, tokens)))
+    spans = [(stop - len(token), stop) for token, stop, mark in zip(tokens, stops, marked, strict=True) if mark]
+    neutral = str(draws.choice(_NEUTRAL))
+
+    def kept(piece: re.Match[str]) -> str:
+        if not any(start < piece.end() and piece.start() < stop for start, stop in spans):
+            return piece.group()
+        return neutral if piece.group()[0].isalnum() else ","
+
+    return _WORD_OR_SIGN.sub(kept, "".join(tokens))
 
 
 def shared_rule(texts: Sequence[str]) -> Rule | None:

@@ -40,7 +40,7 @@ def test_plugins_say_what_they_provide(harness: Callable[..., Result]) -> None:
     entries = {entry["name"]: entry for entry in listed(harness, "plugins")}
     assert entries["builtin"]["status"] == "ok"
     assert "subject sae" in entries["builtin"]["provides"]
-    assert entries["detection"]["provides"] == ["scorer detection"]
+    assert entries["detection"]["provides"] == ["scorer detection", "scorer detection_counterfactual"]
 
 
 def test_a_plugin_left_out_is_listed_as_disabled(harness: Callable[..., Result]) -> None:

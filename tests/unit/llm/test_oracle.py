@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from harness.config.schema import LLMConfig
 from harness.errors import ConfigError, LLMError
 from harness.llm.modes import known_modes
 from harness.llm.open import key_fields, llm_identity, open_backend, open_llm
+from harness.llm.oracle import writing
 from harness.llm.oracle.answers import Oracle
 from harness.llm.oracle.model import OracleJudge
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest, choice_probability
@@ -17,6 +19,8 @@ from harness.llm.task import Task, TaskKind
 from harness.llm.tokenizers import listed_price, open_counter
 from harness.outcome import Outcome
 from harness.planted.catalogue import FEATURES, planted_rule
+from harness.planted.rules import on_tokens
+from harness.seeding import generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +91,23 @@ def test_what_is_written_holds_the_match_and_near_misses_do_not() -> None:
     assert all(rule.strengths(text) for text in written)
     assert len(missed) == 5
     assert not any(rule.strengths(text) for text in missed)
+
+
+def test_what_is_rewritten_lacks_the_marked_words_and_mostly_what_fired() -> None:
+    tokens = (" the", " sh", "ip", " put", " to", " sea", "!")
+    marked = (False, False, True, False, False, False, True)
+    task = Task(TaskKind.REWRITE_WITHOUT, "", ("".join(tokens),), (tokens,), (marked,))
+    (text,) = values(task)
+    assert re.fullmatch(r" the (item|stuff|bit) put to sea,", text)
+    assert values(task, error_rate=1.0) == [" the ship put to sea!"]
+    silent = []
+    for feature in FEATURES[::6]:
+        for found in writing.matching_texts(feature.rule, 3, generator(0, "rewritten", feature.name)):
+            pieces = tuple(re.findall(r"\s*(?:\w+|[^\w\s])|\s+", found))
+            flags = tuple(value > 0 for value in on_tokens(pieces, feature.rule.strengths(found)))
+            (text,) = values(Task(TaskKind.REWRITE_WITHOUT, "", (found,), (pieces,), (flags,)))
+            silent.append(not feature.rule.strengths(text))
+    assert statistics.fmean(silent) > 0.85
 
 
 @pytest.mark.parametrize("feature", FEATURES[::6], ids=lambda feature: feature.name)

@@ -114,6 +114,8 @@ class Always(ScriptedJudge):
     def _answers(self, task: Task) -> list[Any]:
         if task.kind in {TaskKind.WRITE, TaskKind.WRITE_NEAR_MISSES}:
             return [[f"The road to the market, {task.kind} {place}" for place in range(task.count)]]
+        if task.kind is TaskKind.REWRITE_WITHOUT:
+            return [text.replace("harbour", "market") if self.yes else text for text in task.texts]
         if task.kind is TaskKind.ODD_ONE_OUT:
             return [len(task.texts) - 1 if self.yes else 0]
         if task.kind is TaskKind.RATING:

@@ -12,7 +12,7 @@ import harness_fuzzing.plugin
 import pytest
 import yaml
 
-from harness.api import ConfigError, ExampleShape, LLMError, Outcome, Resources, Score, ScorerSpec
+from harness.api import ConfigError, ExampleShape, LLMError, Need, Outcome, Resources, Score, ScorerSpec
 from harness.testing import FakeEmbedder, OracleJudge, check_scorer, last_message, make_explanation, make_record
 
 CONF = Path(__file__).parents[3] / "conf" / "scorers"
@@ -20,12 +20,18 @@ SPECS = {
     spec.name: spec
     for plugin in (harness_detection.plugin, harness_fuzzing.plugin, harness_embedding.plugin)
     for spec in plugin.harness_scorers()
+    if Need.SUBJECT not in spec.needs
 }
 EVERY = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 CONFIGS = {name: content for name, content in EVERY.items() if content[name]["plugin"] in SPECS}
 JUDGED = [name for name in CONFIGS if "embedding" not in name]
 RECORD = make_record()
 TRUE = make_explanation("the word harbour")
+
+
+def listed(name: str) -> bool:
+    """Return whether the judge answers with a list."""
+    return bool(CONFIGS[name][name].get("mode") == "list")
 
 
 def right_in(line: str) -> bool:
@@ -78,7 +84,7 @@ async def test_a_perfect_judge_gives_the_true_explanation_full_marks_and_a_false
     false = await score(name, OracleJudge(oracle), "the word mountain", make_record(n_activating=80))
     assert true.metrics["balanced_accuracy"] == 1.0
     assert false.metrics["balanced_accuracy"] == 0.5
-    if "list" in name:
+    if listed(name):
         assert true.metrics["auroc"] is None
         assert "mode: single" in true.reasons["auroc"]
     else:
@@ -218,7 +224,7 @@ def test_estimates_grow_with_the_windows(name: str) -> None:
     short = scorer.estimate(ExampleShape(20, 20, 32))
     long = scorer.estimate(ExampleShape(20, 20, 64))
     assert short.calls == long.calls
-    assert long.input_tokens - short.input_tokens == 32 * (20 if "fuzzing" in name else 40)
+    assert long.input_tokens - short.input_tokens == 32 * (20 if "fuzzing" in name and "paper" not in name else 40)
 
 
 def test_listing_the_scorers_loads_nothing_heavy() -> None:
@@ -243,7 +249,7 @@ def test_listing_the_scorers_loads_nothing_heavy() -> None:
 async def test_every_yes_no_scorer_says_how_far_p_yes_can_be_trusted(name: str) -> None:
     found = await score(name, OracleJudge(oracle))
     part = found.breakdown["calibration"]
-    if "list" in name:
+    if listed(name):
         assert (part["n"], part["brier"]) == (0.0, None)
         assert "mode: single" in found.reasons["calibration"]
     else:
