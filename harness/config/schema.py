@@ -66,8 +66,8 @@ class NegativesConfig:
 
     ``score_non_activating`` is shared out in proportion. ``random``: any silent window. ``decoder_neighbours``,
     ``encoder_neighbours`` and ``cooccurring``: silent windows in which a near feature fires, near by the direction it
-    writes, by the one it is read along, or by the tokens it fires on. ``similar``: silent windows whose text is near that
-    of an activating one, by ``embedder``.
+    writes, by the one it is read along, or by the tokens it fires on. ``similar``: silent windows whose text is near
+    that of an activating one, by ``embedder``.
     """
 
     random: float = 1.0

@@ -295,7 +295,6 @@ class RecordBuilder:
         shown = [tuple(row) for row in values]
         return self._examples(starts, windows.documents[chosen], ExampleKind.ACTIVATING, shown, levels)
 
-
     def _examples(
         self,
         starts: np.ndarray,

@@ -61,4 +61,6 @@ def _check_negatives(config: NegativesConfig) -> None:
         if not (weight >= 0 and math.isfinite(weight)):
             raise ConfigError(f"a weight is 0 or more, not {weight:g}", where=f"examples.negatives.{source}")
     if not any(weights.values()):
-        raise ConfigError("every source has the weight 0", where="examples.negatives", hint="examples.negatives.random=1")
+        raise ConfigError(
+            "every source has the weight 0", where="examples.negatives", hint="examples.negatives.random=1"
+        )

@@ -40,8 +40,8 @@ class Origin:
     """Why a silent window was chosen: what it is near.
 
     Attributes:
-        similarity: How near. By the kind of the example: cosine of two features' directions, Jaccard index of the tokens
-            they fire on, or cosine of the window's embedding with that of an activating one.
+        similarity: How near. By the kind of the example: cosine of two features' directions, Jaccard index of the
+            tokens they fire on, or cosine of the window's embedding with that of an activating one.
         feature: The other feature, which fires in the window; None where it is the text that is near.
     """
 
@@ -97,7 +97,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ExampleSet:
-    """The examples of one half. Activating ones are ordered strongest first, the others by source, each in drawing order."""
+    """The examples of one half. Activating ones are ordered strongest first, the others by source in drawing order."""
 
     activating: tuple[Example, ...]
     non_activating: tuple[Example, ...]

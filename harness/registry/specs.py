@@ -107,8 +107,9 @@ class SubjectSpec(Spec):
     ``writes`` is False for a kind whose features can never be changed: a run with a scorer that does is then refused
     when it is planned. Where it depends on the weights, it is found out when they are loaded.
 
-    ``has_directions`` is False for a kind whose features are no directions, neither read along one nor writing one: a run
-    that compares directions is then refused when it is planned, otherwise when the weights are loaded and have none.
+    ``has_directions`` is False for a kind whose features are no directions, neither read along one nor writing one: a
+    run that compares directions is then refused when it is planned, otherwise when the weights are loaded and have
+    none.
     """
 
     source_identity: Factory

