@@ -29,11 +29,16 @@ def parameters_of(config: Any) -> dict[str, Any]:
     kept = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.metadata.get("later") and value == field.default:
+        if field.metadata.get("later") and value == _default(field):
             continue
         nested = dataclasses.is_dataclass(value) and not isinstance(value, type)
         kept[field.name] = parameters_of(value) if nested else plain(value)
     return kept
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  -- one return per kind of value reads best

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["ACTIVATIONS_FOLDER", "ANSWERS_KIND", "CORPORA_FOLDER", "KINDS", "Artefact", "list_artefacts", "prune"]
+__all__ = [
+    "ACTIVATIONS_FOLDER",
+    "ANSWERS_KIND",
+    "CORPORA_FOLDER",
+    "EMBEDDINGS_FOLDER",
+    "KINDS",
+    "Artefact",
+    "list_artefacts",
+    "prune",
+]
 
 CORPORA_FOLDER = "corpora"
 ACTIVATIONS_FOLDER = "activations"
+EMBEDDINGS_FOLDER = "embeddings"
 ANSWERS_KIND = "llm"
-KINDS = ("materials", "models", CORPORA_FOLDER, ACTIVATIONS_FOLDER, ANSWERS_KIND)
+KINDS = ("materials", "models", CORPORA_FOLDER, ACTIVATIONS_FOLDER, EMBEDDINGS_FOLDER, ANSWERS_KIND)
 _DOOMED = ".doomed-"
 _BESIDE = ("-wal", "-shm", "-journal", "-lock")
 
@@ -154,6 +164,8 @@ def _summary(path: Path, kind: str, meta: dict[str, object]) -> str:
         return f"{tokens:,} tokens of {meta.get('n_documents')} documents"
     if kind == ACTIVATIONS_FOLDER and isinstance(activations, int) and isinstance(tokens, int):
         return f"{activations:,} activations of {meta.get('n_features')} features on {tokens:,} tokens"
+    if kind == EMBEDDINGS_FOLDER and isinstance(vectors := meta.get("n_vectors"), int):
+        return f"embeddings of {vectors:,} windows"
     identity = meta.get("identity")
     if isinstance(identity, dict) and isinstance(identity.get("uri"), str):
         return f"{identity['uri']}"

@@ -9,6 +9,7 @@ from harness.config.sizes import size_in_bytes
 from harness.errors import ConfigError, UnknownNameError
 from harness.examples.checks import check_examples
 from harness.examples.select import SELECTIONS
+from harness.examples.sources import BY_DIRECTION, DECODER, hard_sources
 from harness.examples.where import Condition
 from harness.llm.checks import check_llm
 from harness.llm.diagnosis import Place
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from harness.config.schema import BudgetConfig, CorpusTokens, ExecutionConfig, FeaturesConfig, MemoryConfig
     from harness.registry.specs import ExplainerSpec
 
-__all__ = ["check_name", "check_run", "reads_only"]
+__all__ = ["check_name", "check_run", "no_directions", "reads_only"]
 
 BOS_POLICIES = ("none", "prepend")
 _LEAST_MEMORY = 384_000_000
@@ -53,6 +54,7 @@ def check_run(run: ResolvedRun) -> None:
     _check_memory(run.memory)
     _check_budget(run.budget)
     _check_writing(run)
+    _check_directions(run)
     # Before a manifest holds the configuration: what looks like a credential must not get that far.
     for role, config in (("explainer", run.explainer_llm), ("judge", run.judge)):
         if config is not None:
@@ -88,6 +90,16 @@ def reads_only(scorer: str, subject: str) -> ConfigError:
     )
 
 
+def no_directions(source: str, subject: str) -> ConfigError:
+    """Return the error of negatives by direction, in a run with a subject whose features have no such directions."""
+    verb = "write" if source == DECODER else "are read along"
+    return ConfigError(
+        f"negatives of this source compare directions, and the features of subject '{subject}' {verb} none",
+        where=f"examples.negatives.{source}",
+        hint=f"examples.negatives.{source}=0, and cooccurring or similar instead",
+    )
+
+
 def _check_writing(run: ResolvedRun) -> None:
     needs: dict[str, Any] = {name: plugin.registered.spec for name, plugin in run.scorers.items()}
     kinds: dict[str, Any] = {name: plugin.registered.spec for name, plugin in run.subjects.items()}
@@ -95,6 +107,14 @@ def _check_writing(run: ResolvedRun) -> None:
         for subject, kind in kinds.items():
             if Need.WRITES in spec.needs and not kind.writes:
                 raise reads_only(scorer, subject)
+
+
+def _check_directions(run: ResolvedRun) -> None:
+    kinds: dict[str, Any] = {name: plugin.registered.spec for name, plugin in run.subjects.items()}
+    for source in hard_sources(run.examples.negatives):
+        for subject, kind in kinds.items():
+            if source in BY_DIRECTION and not kind.has_directions:
+                raise no_directions(source, subject)
 
 
 def _check_corpus(tokens: CorpusTokens) -> None:

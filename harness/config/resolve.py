@@ -26,11 +26,12 @@ from harness.config.schema import (
     RunConfig,
 )
 from harness.errors import ConfigError, PluginError
+from harness.examples.sources import uses_embedder
 from harness.registry.kinds import kind_named
 from harness.scoring.protocol import Need
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.registry.catalogue import Catalogue
     from harness.registry.specs import ExplainerSpec, ScorerSpec
@@ -46,7 +47,7 @@ def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> Resolve
     """Return the run that a composed configuration describes.
 
     Subjects, scorers and controls come out in order of name, so that a run is the same in whatever order they were
-    given. What no scorer needs (judge, embedder) is left out, so that it does not make a run a different one.
+    given. What nothing needs (judge, embedder) is left out, so that it does not make a run a different one.
 
     Raises:
         ConfigError: If a key is unknown, a value is missing, of the wrong type or out of range, a name cannot be one, a
@@ -66,19 +67,21 @@ def resolve_run(config: DictConfig | RunConfig, catalogue: Catalogue) -> Resolve
     corpus, tokens = _corpus(_mapping(given, "corpus"), catalogue)
     explainer, llm, set_name = _explainer(_mapping(given, "explainer"), catalogue)
     scorers = _plugins(given, "scorer", catalogue)
+    examples = parameters(ExamplesConfig, _mapping(given, "examples"), "examples")
+    others = ["examples.negatives.similar"] if uses_embedder(examples.negatives) else []
     run = ResolvedRun(
         name=scalars.name,
         seed=scalars.seed,
         subjects=subjects,
         corpus=corpus,
         corpus_tokens=tokens,
-        examples=parameters(ExamplesConfig, _mapping(given, "examples"), "examples"),
+        examples=examples,
         features=listed_features(parameters(FeaturesConfig, _mapping(given, "features"), "features")),
         explainer=explainer,
         explainer_llm=llm,
         set_name=set_name,
         judge=_needed(given, LLMConfig, Need.JUDGE, scorers),
-        embedder=_needed(given, EmbedderConfig, Need.EMBEDDER, scorers),
+        embedder=_needed(given, EmbedderConfig, Need.EMBEDDER, scorers, others),
         scorers=scorers,
         controls=_plugins(given, "control", catalogue),
         paths=parameters(PathsConfig, _mapping(given, "paths"), "paths"),
@@ -161,16 +164,21 @@ def _explainer(values: Mapping[str, Any], catalogue: Catalogue) -> tuple[Resolve
 
 
 def _needed(
-    given: Mapping[str, Any], config_type: type[T], need: Need, scorers: Mapping[str, ResolvedPlugin]
+    given: Mapping[str, Any],
+    config_type: type[T],
+    need: Need,
+    scorers: Mapping[str, ResolvedPlugin],
+    others: Sequence[str] = (),
 ) -> T | None:
-    """Return the configuration of what scorers need; None if none of them needs it."""
-    users = [name for name, scorer in scorers.items() if need in cast("ScorerSpec", scorer.registered.spec).needs]
+    """Return the configuration of what scorers, and whatever else is named, need; None if nothing needs it."""
+    specs = {name: cast("ScorerSpec", scorer.registered.spec) for name, scorer in scorers.items()}
+    users = [*(f"scorer '{name}'" for name, spec in specs.items() if need in spec.needs), *others]
     if not users:
         return None
     values = _mapping(given, need.value)
     if not values:
         article = "an" if need is Need.EMBEDDER else "a"
-        message = f"scorer '{users[0]}' needs {article} {need.value}, and none is configured"
+        message = f"{users[0]} needs {article} {need.value}, and none is configured"
         raise ConfigError(message, where=need.value, hint=f"choose one with {need.value}=NAME (`harness list configs`)")
     return parameters(config_type, values, need.value)
 

@@ -87,7 +87,7 @@ class ResolvedRun:
         explainer_llm: The explainer's language model, None if it needs none.
         set_name: Name of the real explanation set.
         judge: The judge, None if no scorer needs one.
-        embedder: The embedding model, None if no scorer needs one.
+        embedder: The embedding model, None if neither a scorer nor the choice of negatives needs one.
         scorers: By name, in order of name.
         controls: By name, in order of name.
         paths: Where results and cache lie.
@@ -124,7 +124,7 @@ class ResolvedRun:
             "seed": self.seed,
             "subject": {name: subject.plain() for name, subject in self.subjects.items()},
             "corpus": {**self.corpus.plain(), **plain(self.corpus_tokens)},
-            "examples": plain(self.examples),
+            "examples": parameters_of(self.examples),
             "features": parameters_of(self.features),
             "explainer": {**self.explainer.plain(), "llm": _paceless(self.explainer_llm), "set_name": self.set_name},
             "judge": _paceless(self.judge),

@@ -23,6 +23,7 @@ __all__ = [
     "LLMConfig",
     "MemoryConfig",
     "ModelConfig",
+    "NegativesConfig",
     "PathsConfig",
     "RunConfig",
 ]
@@ -60,13 +61,30 @@ class CorpusTokens:
 
 
 @dataclass
+class NegativesConfig:
+    """Where the non-activating windows of the score half come from: the weight of each source.
+
+    ``score_non_activating`` is shared out in proportion. ``random``: any silent window. ``decoder_neighbours``,
+    ``encoder_neighbours`` and ``cooccurring``: silent windows in which a near feature fires, near by the direction it
+    writes, by the one it is read along, or by the tokens it fires on. ``similar``: silent windows whose text is near
+    that of an activating one, by ``embedder``.
+    """
+
+    random: float = 1.0
+    decoder_neighbours: float = 0.0
+    encoder_neighbours: float = 0.0
+    cooccurring: float = 0.0
+    similar: float = 0.0
+
+
+@dataclass
 class ExamplesConfig:
     """Windows, split and how many examples of what kind each half gets.
 
     ``align`` is ``tile`` (fixed non-overlapping windows) or ``peak`` (window placed around each peak, ``peak_offset``
     tokens before it). ``explain_strategy`` and ``score_strategy`` are ``top``, ``random``, ``quantiles`` (equal numbers
     from each decile), ``mix`` (share ``mix_top`` strongest, the rest by quantiles) or ``importance`` (by squared
-    activation).
+    activation). ``negatives`` says what silent windows the score half gets; those of the explain half are random.
     """
 
     preset: str = "default"
@@ -81,6 +99,7 @@ class ExamplesConfig:
     score_strategy: str = "quantiles"
     score_activating: int = 20
     score_non_activating: int = 20
+    negatives: NegativesConfig = field(default_factory=NegativesConfig, metadata=LATER)
     min_activating_windows: int = 20
     min_half_windows: int = 5
 

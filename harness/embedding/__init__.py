@@ -1,4 +1,4 @@
-"""Sentence embeddings for the scorers that need them. Importing this package loads no model and no library of one."""
+"""Sentence embeddings for whatever needs them. Importing this package loads no model and no library of one."""
 
 from __future__ import annotations
 

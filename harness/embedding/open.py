@@ -10,7 +10,7 @@ from harness.errors import UnknownNameError
 from harness.materials.checkpoint import checkpoint_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -81,9 +81,15 @@ class LazyEmbedder:
             MaterialError: If the model cannot be fetched.
             SubjectError: If it cannot be loaded.
         """
-        return await asyncio.to_thread(self._embed, texts)
+        return await asyncio.to_thread(self.vectors, texts)
 
-    def _embed(self, texts: tuple[str, ...]) -> np.ndarray:
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Return what ``embed`` does, at once.
+
+        Raises:
+            MaterialError: If the model cannot be fetched.
+            SubjectError: If it cannot be loaded.
+        """
         with self._one_at_a_time:
             if self._encoder is None:
                 from harness.embedding.transformer import load_encoder  # noqa: PLC0415  -- keeps torch out until used

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.activations.located import Locator
 from harness.errors import CorpusError
 from harness.examples.checks import check_examples
-from harness.examples.deciles import Deciles
+from harness.examples.deciles import Deciles, strongest_first
 from harness.examples.negatives import draw_silent, halves_of
 from harness.examples.record import (
     Example,
@@ -18,28 +19,32 @@ from harness.examples.record import (
     ExampleSet,
     FeatureRecord,
     FeatureStatistics,
+    Origin,
     Sampling,
     SkippedFeature,
 )
 from harness.examples.sample import choose
+from harness.examples.sources import KINDS, RANDOM, hard_sources, shares
 from harness.examples.split import explain_documents
 from harness.examples.top_tokens import TextTable, top_tokens
 from harness.examples.windows import peak_windows, ranges, tile_grid, tile_windows
-from harness.identity import fingerprint, plain
+from harness.identity import fingerprint, parameters_of
 from harness.seeding import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.activations.located import Located
     from harness.activations.protocol import ActivationReader, ContextSample, FeatureActivations, TokenReader
     from harness.config.schema import ExamplesConfig
     from harness.examples.windows import FeatureWindows
 
-__all__ = ["RULES", "RecordBuilder"]
+__all__ = ["HARD_RULES", "RULES", "RecordBuilder"]
 
 RULES = 1
 """Version of the rules by which records are built; raised whenever a record could change."""
+HARD_RULES = 1
+"""The same of the rules by which negatives that are not random are chosen (``harness.examples.hard``)."""
 
 _HALVES = ("explain", "score")
 
@@ -54,6 +59,7 @@ class RecordBuilder:
         config: Windows, split, numbers of examples.
         seed: Root seed of the split and of all draws.
         locator: Locates activations; given if somebody else looks at the same features, so that it is done once.
+        embedder: Identity of what embeds windows, where negatives are chosen by it.
 
     Raises:
         ConfigError: If the configuration contradicts itself.
@@ -68,11 +74,12 @@ class RecordBuilder:
         config: ExamplesConfig,
         seed: int,
         locator: Locator | None = None,
+        embedder: Mapping[str, Any] | None = None,
     ) -> None:
         check_examples(config)
         self._locator = locator or Locator(tokens)
         self._subject, self._tokens, self._activations = subject, tokens, activations
-        self._config, self._seed = config, seed
+        self._config, self._seed, self._embedder = config, seed, embedder
         self._grid = tile_grid(tokens, config.window_tokens, self._locator.index)
         if not self._grid.starts.size:
             longest = int(np.diff(tokens.context_starts).max(initial=0))
@@ -92,9 +99,12 @@ class RecordBuilder:
 
         The subject is not part of it, and neither is the preset's name, which only says where the numbers come from.
         """
-        config = {key: value for key, value in plain(self._config).items() if key != "preset"}
+        config = {key: value for key, value in parameters_of(self._config).items() if key != "preset"}
         corpus = self._tokens.fingerprint
-        return fingerprint({"corpus": corpus, "examples": config, "seed": self._seed, "rules": RULES})
+        fields: dict[str, Any] = {"corpus": corpus, "examples": config, "seed": self._seed, "rules": RULES}
+        if hard_sources(self._config.negatives):
+            fields |= {"hard_rules": HARD_RULES, "embedder": self._embedder}
+        return fingerprint(fields)
 
     @property
     def leftover_tokens(self) -> int:
@@ -122,18 +132,83 @@ class RecordBuilder:
         for name, mine in zip(_HALVES, (in_explain, ~in_explain), strict=True):
             chosen = self._choose(feature, name, mine, windows.strengths, levels, drawable)
             silent, found = self._silent(feature, name, windows.touched, known)
-            if self._wanted(name)[1] and not found:
+            if self._silent_wanted(name) and not found:
                 detail = f"it fires in every window of the {name} half, so there is none that does not activate it"
                 return self._skip(feature, "no_silent_windows", detail)
             sets.append(
                 ExampleSet(
                     activating=self._activating(windows, chosen, activations, levels[chosen].tolist()),
-                    non_activating=self._non_activating(silent),
+                    non_activating=self.non_activating(silent),
                 )
             )
         told = in_explain if drawable is None else in_explain & drawable
         statistics = self._statistics(located, windows, told, whole.edges)
         return FeatureRecord(self._subject, feature, statistics, sets[0], sets[1], self.protocol)
+
+    @property
+    def score_windows(self) -> np.ndarray:
+        """Return the numbers of the windows of the grid that are in the score half, int64, ascending."""
+        return self._halves["score"].windows
+
+    def starts(self, windows: np.ndarray) -> np.ndarray:
+        """Return the first positions of windows of the grid, int64."""
+        return self._grid.starts[windows]
+
+    def token_ids(self, windows: np.ndarray) -> np.ndarray:
+        """Return the token ids of windows of the grid, [n, window_tokens]."""
+        ids: np.ndarray = self._tokens.tokens[self._grid.starts[windows][:, None] + np.arange(self._grid.width)]
+        return ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of a window, as its example has it."""
+        return "".join(self._tokens.token_texts(ids))
+
+    def free_windows(self, record: FeatureRecord) -> np.ndarray:
+        """Return which windows of the grid may still become negatives of a feature's score half, bool [grid].
+
+        Those of the half in which the feature is known to be silent, without the ones that the record has already. Of a
+        feature of which contexts are sampled, it is known in the contexts that are kept.
+        """
+        found = self._activations.feature(record.feature)
+        free = self._halves["score"].members.copy()
+        if found.sample is not None:
+            known = np.zeros_like(free)
+            known[self._grid.windows_in(np.union1d(found.sample.uniform, found.sample.strongest))] = True
+            free &= known
+        free[self._windows(self._locator.of(found)).touched] = False
+        taken = [example.start for example in record.score.non_activating]
+        free[np.searchsorted(self._grid.starts, taken)] = False
+        return free
+
+    def strongest_windows(self, feature: int) -> np.ndarray:
+        """Return the numbers of the windows of the grid in which a feature fires, strongest first, int64.
+
+        Of a feature of which contexts are sampled, those that are kept; the strongest are among them.
+
+        Raises:
+            FeatureSourceError: If there is no such feature.
+        """
+        windows = tile_windows(self._grid, self._locator.of(self._activations.feature(feature)))
+        order = strongest_first(windows.strengths)
+        return np.searchsorted(self._grid.starts, windows.starts[order])
+
+    def non_activating(
+        self, windows: np.ndarray, source: str = RANDOM, origins: Sequence[Origin] | None = None
+    ) -> tuple[Example, ...]:
+        """Return windows of the grid as examples that do not activate the feature.
+
+        Args:
+            windows: Their numbers, int64 [n].
+            source: What chose them.
+            origins: What each is near.
+        """
+        quiet = [self._quiet] * windows.size
+        shown = self._examples(
+            self._grid.starts[windows], self._grid.documents[windows], KINDS[source], quiet, [None] * windows.size
+        )
+        if origins is None:
+            return shown
+        return tuple(replace(example, origin=origin) for example, origin in zip(shown, origins, strict=True))
 
     def _windows(self, located: Located) -> FeatureWindows:
         if self._config.align == "peak":
@@ -169,7 +244,11 @@ class RecordBuilder:
         config = self._config
         if half == "explain":
             return config.explain_activating, config.explain_non_activating
-        return config.score_activating, config.score_non_activating
+        return config.score_activating, shares(config.negatives, config.score_non_activating)[RANDOM]
+
+    def _silent_wanted(self, half: str) -> int:
+        """Return how many non-activating windows a half is to get from all sources together."""
+        return self._config.explain_non_activating if half == "explain" else self._config.score_non_activating
 
     def _choose(
         self,
@@ -217,12 +296,6 @@ class RecordBuilder:
             values[row][place] = value
         shown = [tuple(row) for row in values]
         return self._examples(starts, windows.documents[chosen], ExampleKind.ACTIVATING, shown, levels)
-
-    def _non_activating(self, silent: np.ndarray) -> tuple[Example, ...]:
-        """Return windows of the grid as examples that do not activate the feature."""
-        starts, documents = self._grid.starts[silent], self._grid.documents[silent]
-        quiet = [self._quiet] * silent.size
-        return self._examples(starts, documents, ExampleKind.RANDOM, quiet, [None] * silent.size)
 
     def _examples(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from harness.config.schema import ExamplesConfig
+    from harness.config.schema import ExamplesConfig, NegativesConfig
 
 __all__ = ["ALIGNMENTS", "STRATEGIES", "check_examples"]
 
@@ -38,6 +40,7 @@ def check_examples(config: ExamplesConfig) -> None:
             f"must be between 0 and 1, and is {config.explain_share:g}: both halves need documents",
             where="examples.explain_share",
         )
+    _check_negatives(config.negatives)
     if not 0 <= config.mix_top <= 1:
         raise ConfigError(f"must be from 0 to 1, and is {config.mix_top:g}", where="examples.mix_top")
     if config.align not in ALIGNMENTS:
@@ -50,3 +53,14 @@ def check_examples(config: ExamplesConfig) -> None:
     for name in ("explain_strategy", "score_strategy"):
         if getattr(config, name) not in STRATEGIES:
             raise UnknownNameError("sampling strategy", getattr(config, name), STRATEGIES, where=f"examples.{name}")
+
+
+def _check_negatives(config: NegativesConfig) -> None:
+    weights: dict[str, float] = dataclasses.asdict(config)
+    for source, weight in weights.items():
+        if not (weight >= 0 and math.isfinite(weight)):
+            raise ConfigError(f"a weight is 0 or more, not {weight:g}", where=f"examples.negatives.{source}")
+    if not any(weights.values()):
+        raise ConfigError(
+            "every source has the weight 0", where="examples.negatives", hint="examples.negatives.random=1"
+        )

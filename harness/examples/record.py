@@ -17,6 +17,7 @@ __all__ = [
     "ExplainRecord",
     "FeatureRecord",
     "FeatureStatistics",
+    "Origin",
     "Sampling",
     "ScoreRecord",
     "SkippedFeature",
@@ -28,8 +29,24 @@ class ExampleKind(StrEnum):
 
     ACTIVATING = "activating"
     RANDOM = "random"
-    NEIGHBOUR = "neighbour"
+    DECODER_NEIGHBOUR = "decoder_neighbour"
+    ENCODER_NEIGHBOUR = "encoder_neighbour"
+    COOCCURRING = "cooccurring"
     SIMILAR = "similar"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Why a silent window was chosen: what it is near.
+
+    Attributes:
+        similarity: How near. By the kind of the example: cosine of two features' directions, Jaccard index of the
+            tokens they fire on, or cosine of the window's embedding with that of an activating one.
+        feature: The other feature, which fires in the window; None where it is the text that is near.
+    """
+
+    similarity: float
+    feature: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ class Example:
         activations: The feature's value at each token, in the source's own units, 0 where it is silent.
         kind: Activating, or the origin of the non-activating window.
         decile: 1 (weakest) to 10 (strongest) among all activating windows of the feature; None if not activating.
+        origin: What a non-activating window is near; None if it was drawn at random, or is activating.
     """
 
     document: int
@@ -54,6 +72,7 @@ class Example:
     activations: tuple[float, ...]
     kind: ExampleKind
     decile: int | None = None
+    origin: Origin | None = None
 
     @cached_property
     def text(self) -> str:
@@ -78,7 +97,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ExampleSet:
-    """The examples of one half. Activating ones are ordered strongest first, the others in drawing order."""
+    """The examples of one half. Activating ones are ordered strongest first, the others by source in drawing order."""
 
     activating: tuple[Example, ...]
     non_activating: tuple[Example, ...]

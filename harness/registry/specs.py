@@ -106,10 +106,15 @@ class SubjectSpec(Spec):
 
     ``writes`` is False for a kind whose features can never be changed: a run with a scorer that does is then refused
     when it is planned. Where it depends on the weights, it is found out when they are loaded.
+
+    ``has_directions`` is False for a kind whose features are no directions, neither read along one nor writing one: a
+    run that compares directions is then refused when it is planned, otherwise when the weights are loaded and have
+    none.
     """
 
     source_identity: Factory
     writes: bool = True
+    has_directions: bool = True
 
     def resolve_source_identity(self) -> Callable[..., Any]:
         """Return the identity function itself.

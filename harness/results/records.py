@@ -20,6 +20,7 @@ __all__ = [
     "ItemLine",
     "LeaderboardRow",
     "MarginLine",
+    "OriginLine",
     "SamplingLine",
     "ScoreLine",
     "UsageLine",
@@ -80,6 +81,8 @@ class FeatureLine:
     """Names of the yes/no facts that hold; None where they were not looked at."""
     examples_protocol: str | None = None
     sampling: SamplingLine | None = field(default=None, metadata=OMITTED_IF_NONE)
+    negatives: dict[str, int] | None = field(default=None, metadata=OMITTED_IF_NONE)
+    """Non-activating windows of the score half by source; absent where all are random."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -137,6 +140,15 @@ class ScoreLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OriginLine:
+    """What a non-activating window is near, where it was not drawn at random."""
+
+    similarity: float
+    feature: int | None = field(default=None, metadata=OMITTED_IF_NONE)
+    """The other feature, which fires in the window; absent where it is the text that is near."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ItemLine:
     """items.jsonl: the evidence, one line per question asked."""
 
@@ -155,6 +167,7 @@ class ItemLine:
     text: str | None = None
     reply: str | None = None
     error: str | None = None
+    origin: OriginLine | None = field(default=None, metadata=OMITTED_IF_NONE)
     schema_version: int = SCHEMA_VERSION
 
 

@@ -15,6 +15,7 @@ from harness.config.sizes import size_in_bytes
 from harness.decoded import token_texts
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, candidates, select_features
+from harness.runner.negatives import Negatives, choosing_embedder, negatives_facts
 from harness.runner.records import RecordTask, building_on, processes_for
 from harness.subjects.logit_weights import top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
@@ -118,18 +119,21 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
     Raises:
         HarnessError: If something cannot be loaded, or no subject has a usable feature.
     """
+    negatives = Negatives(resolved, models, cache, progress)
+    negatives.check()
+    embedder = choosing_embedder(resolved)
     prepared: dict[str, SubjectData] = {}
     unusable: list[NoUsableFeatureError] = []
     for tokens, stores in opened(resolved, cache, models, progress):
         for name, store in stores.items():
             subject = resolved.subjects[name]
             locator = Locator(tokens)
-            builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed, locator)
+            builder = RecordBuilder(subject.name, tokens, store, resolved.examples, resolved.seed, locator, embedder)
             progress.say(f"{subject.name}: choosing features and building their records")
             records: Sequence[FeatureRecord] = ()
             skipped: Sequence[SkippedFeature]
             try:
-                with building_on(*_processes(resolved, subject, tokens, store, cache)) as building:
+                with building_on(*_processes(resolved, subject, tokens, store, cache, embedder)) as building:
                     records, skipped = select_features(
                         resolved.features,
                         builder,
@@ -143,7 +147,9 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
                 progress.say(str(error))
                 unusable.append(error)
                 skipped = error.skipped
+            records = negatives.added(subject, tokens, store, builder, records)
             named = _with_logit_tokens(resolved, subject, records, models)
+            found = negatives_facts(resolved, records)
             prepared[subject.name] = SubjectData(
                 name=subject.name,
                 plugin=subject,
@@ -161,6 +167,7 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
                     "examples": builder.protocol,
                     "features_used": len(records),
                     "features_skipped": len(skipped),
+                    **({"negatives": found} if found else {}),
                 },
             )
     if len(unusable) == len(prepared):
@@ -169,7 +176,12 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
 
 
 def _processes(
-    resolved: ResolvedRun, subject: ResolvedPlugin, tokens: TokenStore, store: ActivationStore, cache: Path
+    resolved: ResolvedRun,
+    subject: ResolvedPlugin,
+    tokens: TokenStore,
+    store: ActivationStore,
+    cache: Path,
+    embedder: Mapping[str, Any] | None,
 ) -> tuple[int, Callable[[], Callable[[int], Result]]]:
     """Return how many processes build a subject's records, and how each gets what it needs."""
     config: Any = subject.config
@@ -183,6 +195,7 @@ def _processes(
         resolved.examples,
         resolved.features,
         resolved.seed,
+        embedder,
     )
     return processes_for(wanted, resolved.execution.record_processes), task.open
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.examples.sources import RANDOM, hard_sources, shares
 from harness.llm.counting import APPROXIMATE, TokenCounter
 from harness.llm.price import FREE, Price
 from harness.llm.tokenizers import listed_price, open_counter
@@ -171,7 +172,10 @@ def describe(resolved: ResolvedRun) -> str:
 def _examples(resolved: ResolvedRun) -> str:
     examples = resolved.examples
     counts = f"{examples.score_activating} activating and {examples.score_non_activating} non-activating"
-    return f"{counts} to score with per feature, windows of {examples.window_tokens} tokens"
+    sources = hard_sources(examples.negatives)
+    given = shares(examples.negatives, examples.score_non_activating)
+    mixed = f" ({', '.join(f'{given[source]} {source}' for source in (RANDOM, *sources))})" if sources else ""
+    return f"{counts}{mixed} to score with per feature, windows of {examples.window_tokens} tokens"
 
 
 def _part(name: str, role: str | None, units: int, one: ScorerEstimate, price: Price) -> RoleEstimate:

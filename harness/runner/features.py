@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.examples.sources import found_of
 from harness.identity import plain
 from harness.results.records import FeatureLine, SamplingLine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.examples.record import FeatureRecord, SkippedFeature
     from harness.runner.data import SubjectData
@@ -22,12 +23,14 @@ def feature_lines(subjects: Mapping[str, SubjectData]) -> list[FeatureLine]:
     """Return one line per feature looked at: per subject the used ones, then the skipped ones with their reason."""
     lines = []
     for subject in subjects.values():
-        lines += [_used(record) for record in subject.records]
+        sources = tuple(subject.facts.get("negatives", ()))
+        lines += [_used(record, sources) for record in subject.records]
         lines += [_skipped(feature) for feature in subject.skipped]
     return lines
 
 
-def _used(record: FeatureRecord) -> FeatureLine:
+def _used(record: FeatureRecord, sources: Sequence[str]) -> FeatureLine:
+    """Return the line of a used feature; ``sources`` are those of its negatives, none if all are random."""
     statistics = record.statistics
     return FeatureLine(
         subject=record.subject,
@@ -39,6 +42,7 @@ def _used(record: FeatureRecord) -> FeatureLine:
         top_tokens=[token for token, _ in statistics.top_tokens],
         examples_protocol=record.protocol,
         sampling=None if statistics.sampling is None else SamplingLine(**plain(statistics.sampling)),
+        negatives={source: found_of([record], source)[0] for source in sources} or None,
         **_facts(record),
     )
 

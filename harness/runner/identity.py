@@ -61,7 +61,7 @@ def protocol_fields(
     """
     return {
         "corpus": plain(corpus),
-        "examples": plain(resolved.examples),
+        "examples": parameters_of(resolved.examples),
         "features": parameters_of(resolved.features),
         "scorer": plugin_identity(scorer),
         "judge": plain(judge),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import embedder_identity
+from harness.examples.sources import uses_embedder
 from harness.identity import plain
 from harness.llm.open import llm_identity
 from harness.results.manifest import ExplanationSetFacts, MetricFacts, PluginVersion, ScorerFacts
@@ -49,7 +50,8 @@ def model_identities(resolved: ResolvedRun, modes: Mapping[str, Mapping[str, Any
         models["explainer"] = llm_identity(resolved.explainer_llm, modes.get("explainer"))
     if resolved.judge is not None and _needed(resolved, Need.JUDGE):
         models["judge"] = llm_identity(resolved.judge, modes.get("judge"))
-    if resolved.embedder is not None and _needed(resolved, Need.EMBEDDER):
+    chooses = uses_embedder(resolved.examples.negatives)
+    if resolved.embedder is not None and (chooses or _needed(resolved, Need.EMBEDDER)):
         models["embedder"] = embedder_identity(resolved.embedder)
     return {role: plain(identity) for role, identity in models.items()}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import embedder_identity
+from harness.examples.sources import uses_embedder
 from harness.identity import fingerprint, plain
 from harness.llm.open import llm_identity
 from harness.runner.identity import protocol_fields
@@ -37,6 +38,7 @@ def scorer_protocols(resolved: ResolvedRun, judge_modes: Mapping[str, Any] | Non
     corpus = _corpus(resolved)
     protocols = {}
     judge, embedder = resolved.judge, resolved.embedder
+    chooses = uses_embedder(resolved.examples.negatives)  # then the windows of every scorer depend on the embedder
     for name, scorer in resolved.scorers.items():
         spec: Any = scorer.registered.spec
         fields = protocol_fields(
@@ -44,7 +46,7 @@ def scorer_protocols(resolved: ResolvedRun, judge_modes: Mapping[str, Any] | Non
             scorer,
             corpus=corpus,
             judge=llm_identity(judge, judge_modes) if judge and Need.JUDGE in spec.needs else None,
-            embedder=embedder_identity(embedder) if embedder and Need.EMBEDDER in spec.needs else None,
+            embedder=embedder_identity(embedder) if embedder and (chooses or Need.EMBEDDER in spec.needs) else None,
         )
         protocols[name] = Protocol(fields, fingerprint(fields))
     return protocols

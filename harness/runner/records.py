@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.activations.facts import FactReader
 from harness.activations.located import Locator
@@ -20,7 +20,7 @@ from harness.examples.select import judging
 from harness.subjects.model import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from harness.config.schema import ExamplesConfig, FeaturesConfig, ModelConfig
@@ -47,6 +47,7 @@ class RecordTask:
         examples: Windows, split, numbers of examples.
         features: The selection, for its condition.
         seed: Root seed.
+        embedder: Identity of what embeds windows, where negatives are chosen by it.
     """
 
     subject: str
@@ -57,13 +58,14 @@ class RecordTask:
     examples: ExamplesConfig
     features: FeaturesConfig
     seed: int
+    embedder: Mapping[str, Any] | None = None
 
     def open(self) -> Callable[[int], Result]:
         """Return what gives the record of a feature, or why it has none, from newly opened stores."""
         tokens = TokenStore(self.tokens, cast("Decoder", load_tokenizer(self.model, self.cache)))
         store = ActivationStore(self.activations, context_starts=tokens.context_starts)
         locator = Locator(tokens)
-        builder = RecordBuilder(self.subject, tokens, store, self.examples, self.seed, locator)
+        builder = RecordBuilder(self.subject, tokens, store, self.examples, self.seed, locator, self.embedder)
         return judging(self.features, builder, self.subject, FactReader(tokens, store, locator).facts)
 
 

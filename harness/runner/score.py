@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
 from harness.identity import plain
-from harness.results.records import ItemLine, ScoreLine, UsageLine
+from harness.results.records import ItemLine, OriginLine, ScoreLine, UsageLine
 from harness.runner.failures import describe, ends_run
 from harness.runner.garbage import unusable
 from harness.runner.identity import score_unit_id
@@ -151,6 +151,7 @@ def _line(
 
 
 def _items(unit: ScoreUnit, result: Score) -> list[ItemLine]:
+    origins = {example.key: example.origin for example in unit.record.score.non_activating if example.origin}
     return [
         ItemLine(
             unit=unit.unit,
@@ -159,6 +160,7 @@ def _items(unit: ScoreUnit, result: Score) -> list[ItemLine]:
             explanation_set=unit.line.explanation_set,
             scorer=unit.scorer.name,
             **plain(item),
+            origin=OriginLine(**plain(origins[item.key])) if item.key in origins else None,
         )
         for item in result.items
     ]

@@ -52,6 +52,7 @@ SUBJECTS: tuple[SubjectSpec, ...] = (
         config="harness.subjects.configs:PlantedConfig",
         source_identity="harness.subjects.planted.identity:planted_identity",
         writes=False,
+        has_directions=False,
     ),
     SubjectSpec(
         name="planted_output",

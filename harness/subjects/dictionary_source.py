@@ -109,6 +109,14 @@ class DictionarySource(Steerable):
         chosen = check_features(features, self.n_features, where="features")
         return None if self.projection is None else self.dictionary.w_dec[chosen] @ self.projection
 
+    def read_directions(self, features: Sequence[int]) -> torch.Tensor:
+        """Return the encoder's directions [k, d_in]: what the latents are products with, normalisation left out.
+
+        Raises:
+            FeatureSourceError: If a feature is out of range.
+        """
+        return self.dictionary.w_enc[:, check_features(features, self.n_features, where="features")].T
+
     def change(self, model: torch.nn.Module, intervention: Intervention) -> Change:
         """Return what other values of the latents do; see ``harness.subjects.steering``.
 

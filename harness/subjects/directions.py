@@ -118,6 +118,15 @@ class Directions(Steerable):
             return None
         return (-rows if self.polarity == "negative" else rows) @ self.projection
 
+    def read_directions(self, features: Sequence[int]) -> torch.Tensor:
+        """Return ``w`` of the features [k, d_in]; of negative polarity the opposite.
+
+        Raises:
+            FeatureSourceError: If a feature is out of range.
+        """
+        rows = self.weight[check_features(features, self.n_features, where="features")]
+        return -rows if self.polarity == "negative" else rows
+
     def change(self, model: torch.nn.Module, intervention: Intervention) -> Change:  # noqa: ARG002  -- see Steerable
         """Return what other values of the features do: ``v`` changes as ``signed_change`` says.
 

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["FeatureSource", "Hookpoint", "InterventionMode", "SparseActivations", "TokenHookpoint"]
+__all__ = [
+    "FeatureSource",
+    "Hookpoint",
+    "InterventionMode",
+    "ReadsDirections",
+    "SparseActivations",
+    "TokenHookpoint",
+]
 
 Side = Literal["input", "output"]
 Transform = Literal["normalized", "centred"]
@@ -175,4 +182,16 @@ class FeatureSource(Protocol):
 
         Raises:
             FeatureSourceError: If the source has no write direction.
+        """
+
+
+@runtime_checkable
+class ReadsDirections(Protocol):
+    """What a feature source may have besides: the direction that each feature is read along."""
+
+    def read_directions(self, features: Sequence[int]) -> torch.Tensor | None:
+        """Return the directions [k, d_in] in the hidden states along which the features grow, or None.
+
+        None of features that are single coordinates, too: the directions of any two are at right angles, and no
+        feature is nearer than another.
         """

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from harness.config.compose import compose_run
 from harness.config.resolve import resolve_run
-from harness.config.schema import LLMConfig, RunConfig
+from harness.config.schema import LLMConfig, NegativesConfig, RunConfig
 from harness.errors import ConfigError, UserError
 from harness.identity import canonical_json
 from harness.registry.catalogue import load_catalogue
@@ -43,6 +43,7 @@ def test_what_no_scorer_needs_is_left_out(resolve: Resolve) -> None:
     assert resolve("scorers=[embedding]").judge is None
     assert resolve("scorers=[embedding]").embedder is not None
     assert resolve("scorers=[detection]").embedder is None
+    assert resolve("scorers=[detection]", "examples.negatives.similar=1").embedder is not None
     assert resolve("explainer=top_tokens").explainer_llm is None
     assert resolve("scorers=[]").judge is None
 
@@ -85,6 +86,20 @@ def test_what_no_scorer_needs_is_left_out(resolve: Resolve) -> None:
         (["examples.align=tiel"], "examples.align: unknown alignment 'tiel'. Try: did you mean tile?"),
         (["examples.score_strategy=quantile"], "examples.score_strategy: unknown sampling strategy 'quantile'"),
         (["examples.explain_share=1.0"], "examples.explain_share: must be between 0 and 1"),
+        (
+            ["examples.negatives.decoder_neighbors=1"],
+            "examples.negatives: unknown parameter 'decoder_neighbors'. Try: did you mean decoder_neighbours",
+        ),
+        (["examples.negatives.random=-1"], "examples.negatives.random: a weight is 0 or more, not -1"),
+        (["examples.negatives.random=0"], "examples.negatives: every source has the weight 0"),
+        (
+            ["examples.negatives.similar=1", "~embedder"],
+            "embedder: examples.negatives.similar needs an embedder, and none is configured. Try: choose one with",
+        ),
+        (
+            ["subject=planted", "examples.negatives.encoder_neighbours=1"],
+            "examples.negatives.encoder_neighbours: negatives of this source compare directions, and the features of",
+        ),
         (["execution.unit_concurrency=0"], "execution.unit_concurrency: must be at least 1"),
         (["execution.max_failed_share=2.0"], "execution: must be from 0 to 1"),
         (["+judge.extra_body.access_token=x"], "judge.extra_body: 'access_token' looks like a credential"),
@@ -213,7 +228,18 @@ def test_what_came_later_and_is_not_set_makes_no_run_a_different_one(resolve: Ca
     run = resolve("subject=demo_neurons")
     assert "value" not in run.plain()["subject"]["demo_neurons"]
     assert {"path", "strata", "where"} & run.plain()["features"].keys() == set()
+    assert "negatives" not in run.plain()["examples"]
     asked = resolve("subject=demo_neurons", "subject.demo_neurons.value=pre", "features.where='not dead'")
     assert asked.plain()["subject"]["demo_neurons"]["value"] == "pre"
     assert asked.plain()["features"]["where"] == "not dead"
     assert len({run.config_sha256, asked.config_sha256}) == 2
+
+
+def test_negatives_are_weights_that_make_a_run_a_different_one(resolve: Resolve) -> None:
+    mapped = resolve("examples.negatives={random:1,cooccurring:2}")
+    single = resolve("examples.negatives.cooccurring=2")
+    assert mapped.examples == single.examples
+    assert single.plain()["examples"]["negatives"]["cooccurring"] == 2
+    assert mapped.config_sha256 == single.config_sha256 != resolve().config_sha256
+    planted = resolve("subject=planted", "examples.negatives={random:0,cooccurring:1,similar:1}")
+    assert planted.examples.negatives == NegativesConfig(0, 0, 0, 1, 1)

@@ -56,6 +56,9 @@ def digest(builder: RecordBuilder) -> str:
             # Fields that came later.
             assert fields["statistics"].pop("sampling") is None
             assert fields.pop("facts") is None
+            for half in (fields["explain"], fields["score"]):
+                for example in (*half["activating"], *half["non_activating"]):
+                    assert example.pop("origin") is None
         rows.append([type(record).__name__, fields])
     return text_sha256(canonical_json(rows))
 

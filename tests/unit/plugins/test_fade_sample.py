@@ -88,7 +88,7 @@ def test_weights_are_the_shares_of_the_corpus_and_their_sum_is_one() -> None:
 
 
 def test_hard_negatives_stand_for_nothing_and_unknown_is_none() -> None:
-    hard = make_example(["x"], kind=ExampleKind.NEIGHBOUR, document=99)
+    hard = make_example(["x"], kind=ExampleKind.DECODER_NEIGHBOUR, document=99)
     weights = Corpus(0.5).weights((*windows_of(RECORD), hard))
     assert weights is not None
     assert weights[-1] == 0.0

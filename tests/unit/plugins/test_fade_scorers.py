@@ -294,7 +294,7 @@ async def test_purity_says_the_prevalence_of_sample_and_corpus() -> None:
 
 
 async def test_a_corpus_that_cannot_be_weighted_leaves_what_needs_it_undefined() -> None:
-    hard = tuple(dataclasses.replace(one, kind=ExampleKind.NEIGHBOUR) for one in RECORD.score.non_activating)
+    hard = tuple(dataclasses.replace(one, kind=ExampleKind.DECODER_NEIGHBOUR) for one in RECORD.score.non_activating)
     record = dataclasses.replace(RECORD, score=dataclasses.replace(RECORD.score, non_activating=hard))
     clear = await score("clarity", record=record)
     assert clear.metrics["signed_gini"] is None
@@ -518,7 +518,7 @@ async def test_neither_baseline_is_a_way_of_turning_the_feature_up(
 
 async def test_prompts_are_windows_drawn_at_random_before_hard_ones() -> None:
     silent = RECORD.score.non_activating
-    hard = tuple(dataclasses.replace(one, kind=ExampleKind.NEIGHBOUR) for one in silent[:10])
+    hard = tuple(dataclasses.replace(one, kind=ExampleKind.DECODER_NEIGHBOUR) for one in silent[:10])
     half = dataclasses.replace(RECORD.score, non_activating=(*hard, *silent[10:]))
     found = await score("faithfulness", record=dataclasses.replace(RECORD, score=half), n_prompts=10)
     assert {item.key.rsplit(":", 1)[0] for item in found.items} == {one.key for one in silent[10:]}

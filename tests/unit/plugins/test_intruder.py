@@ -82,11 +82,11 @@ async def test_windows_are_harmless_in_the_prompt() -> None:
 
 async def test_intruders_are_reported_by_kind_in_turn() -> None:
     silent = RECORD.score.non_activating
-    mixed = tuple(replace(one, kind=ExampleKind.NEIGHBOUR) if at % 2 else one for at, one in enumerate(silent))
+    mixed = tuple(replace(one, kind=ExampleKind.DECODER_NEIGHBOUR) if at % 2 else one for at, one in enumerate(silent))
     record = replace(RECORD, score=replace(RECORD.score, non_activating=mixed))
     found = await score(OracleJudge(odd_one), record, questions=8)
-    assert Counter(item.kind for item in found.items) == {"random": 4, "neighbour": 4}
-    assert found.breakdown["kind_neighbour"] == {"n": 4.0, "accuracy": 1.0}
+    assert Counter(item.kind for item in found.items) == {"random": 4, "decoder_neighbour": 4}
+    assert found.breakdown["kind_decoder_neighbour"] == {"n": 4.0, "accuracy": 1.0}
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.TRUNCATED, Outcome.ERROR, Outcome.UNPARSED])

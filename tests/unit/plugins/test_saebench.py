@@ -90,7 +90,7 @@ async def test_too_few_windows_are_a_reason_and_no_question(activating: int, sil
 
 async def test_other_kinds_never_take_the_place_of_random_windows() -> None:
     silent = tuple(
-        replace(one, kind=ExampleKind.NEIGHBOUR) if place >= 9 else one
+        replace(one, kind=ExampleKind.DECODER_NEIGHBOUR) if place >= 9 else one
         for place, one in enumerate(RECORD.score.non_activating)
     )
     found = await score(OracleJudge(right), replace(RECORD, score=replace(RECORD.score, non_activating=silent)))

@@ -143,11 +143,11 @@ def test_breakdown_sets_deciles_against_all_negatives_and_kinds_against_all_posi
         item(YES, YES, 0.9, decile=10),
         item(YES, NO, 0.3, decile=1),
         item(NO, NO, 0.2),
-        item(NO, YES, 0.6, kind="neighbour"),
+        item(NO, YES, 0.6, kind="decoder_neighbour"),
     ]
     assert breakdown(items, graded="mean_p_yes") == {
         "decile_10": {"n": 1.0, "auroc": 1.0, "recall": 1.0, "mean_p_yes": 0.9},
         "decile_1": {"n": 1.0, "auroc": 0.5, "recall": 0.0, "mean_p_yes": 0.3},
-        "kind_neighbour": {"n": 1.0, "auroc": 0.5, "specificity": 0.0, "mean_p_yes": 0.6},
+        "kind_decoder_neighbour": {"n": 1.0, "auroc": 0.5, "specificity": 0.0, "mean_p_yes": 0.6},
         "kind_random": {"n": 1.0, "auroc": 1.0, "specificity": 1.0, "mean_p_yes": 0.2},
     }

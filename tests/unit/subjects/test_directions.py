@@ -106,6 +106,8 @@ def test_what_is_written_by_hand(normalise: bool, subject: SubjectModel, tmp_pat
     torch.testing.assert_close(found.write_directions([0, 1]), torch.from_numpy(expected).float())
     opposite = by_hand(tmp_path, subject, normalise=normalise, polarity="negative")
     torch.testing.assert_close(opposite.write_directions([1]), -torch.from_numpy(expected).float()[[1]])
+    assert torch.equal(found.read_directions([1, 0]), found.weight[[1, 0]])
+    assert torch.equal(opposite.read_directions([1]), -opposite.weight[[1]])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -8,20 +8,22 @@ import torch
 
 from harness.errors import FeatureSourceError
 from harness.subjects import neighbours
-from harness.subjects.neighbours import nearest_directions
+from harness.subjects.neighbours import nearest_directions, require_directions
 
 DIRECTIONS = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [-1.0, 0.0]])
 
 
-def source(directions: torch.Tensor | None) -> Any:
-    def written(features: Any) -> torch.Tensor | None:
+def source(directions: torch.Tensor | None, side: str = "write") -> Any:
+    def found(features: Any) -> torch.Tensor | None:
         return None if directions is None else directions[list(features)]
 
-    return SimpleNamespace(n_features=5, write_directions=written, kind="sae", hookpoint="here")
+    given: dict[str, Any] = {"write_directions": lambda _: None, f"{side}_directions": found}
+    return SimpleNamespace(n_features=5, kind="sae", hookpoint="here", **given)
 
 
-def test_the_largest_cosines_first_and_never_itself() -> None:
-    first, third = nearest_directions(source(DIRECTIONS), [0, 2], 3)
+@pytest.mark.parametrize("side", ["write", "read"])
+def test_the_largest_cosines_first_and_never_itself(side: Any) -> None:
+    first, third = nearest_directions(source(DIRECTIONS, side), [0, 2], 3, side)
     assert [feature for feature, _ in first] == [1, 3, 2]
     assert [cosine for _, cosine in first] == pytest.approx([1.0, 0.5**0.5, 0.0])
     assert [feature for feature, _ in third] == [3, 0, 1]
@@ -45,3 +47,9 @@ def test_there_are_no_more_than_the_others() -> None:
 def test_a_source_that_writes_nothing_has_none() -> None:
     with pytest.raises(FeatureSourceError, match="writes no direction"):
         nearest_directions(source(None), [0], 1)
+
+
+@pytest.mark.parametrize("given", [source(DIRECTIONS), source(None, "read")])
+def test_a_source_that_is_read_along_no_directions_has_none(given: Any) -> None:
+    with pytest.raises(FeatureSourceError, match="reads its features along none"):
+        require_directions(given, "read")

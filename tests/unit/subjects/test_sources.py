@@ -38,6 +38,7 @@ def test_an_sae_on_the_hookpoint_its_weights_name(subject: SubjectModel, tokens:
     directions = source.write_directions([1, 2])
     assert directions is not None
     assert torch.equal(directions, source.dictionary.w_dec[[1, 2]])
+    assert torch.equal(source.read_directions([1, 2]), source.dictionary.w_enc[:, [1, 2]].T)
 
 
 def test_a_transcoder_reads_one_place_and_writes_another(subject: SubjectModel) -> None:
