@@ -152,7 +152,8 @@ class RecordBuilder:
 
     def starts(self, windows: np.ndarray) -> np.ndarray:
         """Return the first positions of windows of the grid, int64."""
-        return self._grid.starts[windows]
+        starts: np.ndarray = self._grid.starts[windows]
+        return starts
 
     def token_ids(self, windows: np.ndarray) -> np.ndarray:
         """Return the token ids of windows of the grid, [n, window_tokens]."""
@@ -190,7 +191,8 @@ class RecordBuilder:
         """
         windows = tile_windows(self._grid, self._locator.of(self._activations.feature(feature)))
         order = strongest_first(windows.strengths)
-        return np.searchsorted(self._grid.starts, windows.starts[order])
+        numbers: np.ndarray = np.searchsorted(self._grid.starts, windows.starts[order])
+        return numbers
 
     def non_activating(
         self, windows: np.ndarray, source: str = RANDOM, origins: Sequence[Origin] | None = None

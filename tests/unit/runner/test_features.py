@@ -80,6 +80,7 @@ class Subject:
     def __init__(self, record: FeatureRecord) -> None:
         self.records = (record,)
         self.skipped = ()
+        self.facts: dict[str, Any] = {}
 
 
 def line(record: FeatureRecord) -> FeatureLine:

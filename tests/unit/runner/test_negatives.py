@@ -113,7 +113,7 @@ def test_every_source_gives_its_share_and_says_what_is_near(made: Any, bench: Be
     run = made(NegativesConfig(1, 1, 1, 1, 1))
     run.adding.check()
     first, second = run.added()
-    cosine = pytest.approx(0.9 / (0.9**2 + 0.1**2) ** 0.5)
+    cosine: Any = pytest.approx(0.9 / (0.9**2 + 0.1**2) ** 0.5)
     assert of_kind(first, "decoder_neighbour") == [Origin(cosine, 1)] * 2
     assert of_kind(first, "encoder_neighbour") == [Origin(cosine, 2)] * 2
     assert of_kind(second, "encoder_neighbour") == []  # the others are read along directions that point away
