@@ -124,7 +124,7 @@ def asked(kind: TaskKind, numbers: Iterable[int]) -> Task:
     if kind == TaskKind.ODD_ONE_OUT:
         return Task(kind, SHIPS, texts=("ship", *(f"{number} town" for number in numbers), "boat"))
     tokens = tuple((f"{number}", *(" ship", " town") * 9) for number in numbers)
-    marked = tuple(tuple(token == " ship" for token in row) for row in tokens)
+    marked = tuple(tuple(word == " ship" for word in row) for row in tokens)
     texts = tuple("".join(row) for row in tokens)
     if kind == TaskKind.DESCRIBES:
         return Task(kind, SHIPS, texts, (("words", " about", " ships"),))
@@ -151,7 +151,9 @@ def test_the_share_of_wrong_answers_is_the_error_rate_in_whatever_order_they_are
     writes = kind in {TaskKind.WRITE, TaskKind.WRITE_NEAR_MISSES}
     numbers = range(60 if writes else 300)
     repeats = [number if writes else 0 for number in numbers]
-    one_by_one = [Oracle(rate, 3).answers(asked(kind, [number]), repeat) for number, repeat in zip(numbers, repeats, strict=True)]
+    one_by_one = [
+        Oracle(rate, 3).answers(asked(kind, [number]), repeat) for number, repeat in zip(numbers, repeats, strict=True)
+    ]
     wrong = [error for (answer,) in one_by_one for error in errors(kind, answer.value)]
     assert len(wrong) == 300
     assert abs(sum(wrong) - rate * 300) <= 4 * math.sqrt(rate * (1 - rate) * 300)

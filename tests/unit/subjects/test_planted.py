@@ -11,8 +11,8 @@ from harness.config.schema import ModelConfig
 from harness.errors import ConfigError, FeatureSourceError
 from harness.planted.catalogue import FEATURES
 from harness.subjects.configs import PlantedConfig, PlantedOutputConfig
-from harness.subjects.planted.identity import planted_identity, promoters_identity
 from harness.subjects.planted import promoters
+from harness.subjects.planted.identity import planted_identity, promoters_identity
 from harness.subjects.planted.promoters import _discriminants, _gain
 from harness.subjects.planted.promoters import build as build_promoters
 from harness.subjects.planted.source import PlantedSource, build
