@@ -176,7 +176,7 @@ def test_other_options_fit_their_schema(group: str, schema: Any) -> None:
 
 @pytest.mark.parametrize(
     ("explainer", "wanted"),
-    [("planted", "input"), ("planted explainer.catalogue=output", "output"), ("empty", "input")],
+    [("planted", "input"), ("planted explainer.catalogue=output", "output"), ("top_tokens", "input")],
 )
 def test_planted_controls_are_of_the_explainer_s_features(
     resolve: Callable[..., ResolvedRun], explainer: str, wanted: str
