@@ -186,7 +186,7 @@ class FactReader:
         if not inside.values.size:
             return whole
         at_place = _tokens_at_places(self._lengths[sample.uniform], self._at_place.size)
-        counted = self._counter.of_contexts(sample.uniform)
+        counted = self._counter.of_sample(sample)
         return self._with_details(whole, inside, at_place, int(at_place.sum()), counted)
 
     def _with_details(

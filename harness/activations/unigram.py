@@ -10,8 +10,10 @@ import numpy as np
 from harness.activations.located import grouped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from harness.activations.located import TokenGroups
-    from harness.activations.protocol import TokenReader
+    from harness.activations.protocol import ContextSample, TokenReader
 
 __all__ = ["FEWEST", "TokenCounter", "TokenCounts", "explained_by_group", "explained_by_token"]
 
@@ -102,7 +104,9 @@ def explained_by_group(
 
 
 class TokenCounter:
-    """Counts the tokens of a corpus, once, and of parts of it.
+    """Counts the tokens of a corpus, once, and of each uniform sample of its contexts, once.
+
+    Tokens are counted in blocks: NumPy counts in int64, several times as large as the mapped ids.
 
     Args:
         tokens: The corpus.
@@ -111,16 +115,36 @@ class TokenCounter:
     def __init__(self, tokens: TokenReader) -> None:
         self._tokens = np.asarray(tokens.tokens)
         self._starts = np.asarray(tokens.context_starts)
-        # In blocks: NumPy counts in int64, four times as large as the mapped ids.
         blocks = [self._tokens[start : start + _BLOCK] for start in range(0, self._tokens.size, _BLOCK)]
         self._vocabulary = max((int(block.max()) + 1 for block in blocks), default=0)
-        counts = np.zeros(self._vocabulary, dtype=np.int64)
-        for block in blocks:
-            counts += np.bincount(block, minlength=self._vocabulary)
-        self.of_corpus = TokenCounts(counts)
+        self.of_corpus = self._counted(blocks)
+        self._of_samples: dict[float, TokenCounts] = {}
 
-    def of_contexts(self, contexts: np.ndarray) -> TokenCounts:
-        """Return how often each token is in the given contexts, int64 [n]."""
-        lengths = self._starts[contexts + 1] - self._starts[contexts]
-        first = np.repeat(self._starts[contexts] - (lengths.cumsum() - lengths), lengths)
-        return TokenCounts(np.bincount(self._tokens[first + np.arange(first.size)], minlength=self._vocabulary))
+    def of_sample(self, sample: ContextSample) -> TokenCounts:
+        """Return how often each token is in the uniform contexts of a sample.
+
+        Contexts are drawn by a hash of where they begin, so the samples of one rate are the same whatever the feature,
+        and are counted once. There are no more rates than ``harness.activations.context_sample`` has levels.
+        """
+        found = self._of_samples.get(sample.rate)
+        if found is None:
+            found = self._of_samples[sample.rate] = self._counted(self._parts(sample.uniform))
+        return found
+
+    def _parts(self, contexts: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the tokens of contexts in parts of about ``_BLOCK``, each of whole contexts."""
+        firsts = self._starts[contexts]
+        lengths = self._starts[contexts + 1] - firsts
+        totals = lengths.cumsum()
+        cuts = np.searchsorted(totals, np.arange(_BLOCK, totals[-1] if totals.size else 0, _BLOCK))
+        for some in np.split(np.arange(contexts.size), cuts):
+            here = lengths[some]
+            at = np.repeat(firsts[some] - (here.cumsum() - here), here)
+            at += np.arange(at.size)
+            yield self._tokens[at]
+
+    def _counted(self, parts: Iterable[np.ndarray]) -> TokenCounts:
+        counts = np.zeros(self._vocabulary, dtype=np.int64)
+        for part in parts:
+            counts += np.bincount(part, minlength=self._vocabulary)
+        return TokenCounts(counts)

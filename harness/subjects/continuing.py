@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import FeatureSource
 
-__all__ = ["Read", "continued", "divergences", "logprobs_of", "next_logprobs", "read_prompts", "reading_limit"]
+__all__ = [
+    "LOGPROBS_AT_ONCE",
+    "Read",
+    "continued",
+    "divergences",
+    "logprobs_of",
+    "next_logprobs",
+    "read_prompts",
+    "reading_limit",
+]
+
+LOGPROBS_AT_ONCE = 1 << 25
+"""Log-probabilities of continuations that are in memory at once: 128 MiB in float32, and their logits beside them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,23 +167,35 @@ def continued(
 def logprobs_of(
     model: SubjectModel, reads: Sequence[Read], continuations: Sequence[tuple[int, ...]]
 ) -> list[tuple[float, ...]]:
-    """Return the log-probability of every token of each prompt's continuation, by the model as it is."""
+    """Return the log-probability of every token of each prompt's continuation, by the model as it is.
+
+    Continuations are read some tokens at a time: at once at most ``LOGPROBS_AT_ONCE`` log-probabilities are in memory,
+    or those of one token after each prompt of a batch, if these are more.
+    """
     found: dict[int, tuple[float, ...]] = {}
     for read in reads:
         own = [continuations[row] for row in read.rows]
-        longest = max(map(len, own))
-        # Padding stands behind what is read, which cannot see it.
-        fed = torch.zeros((len(own), max(1, longest)), dtype=torch.long, device=model.device)
-        fed[:, 0] = read.last[:, 0]
-        for place, tokens in enumerate(own):
-            if len(tokens) > 1:
-                fed[place, 1 : len(tokens)] = torch.tensor(tokens[:-1], device=model.device)
-        mask = _longer(read.mask, fed.shape[1] - 1)
-        logprobs = _forward(model, fed, copy.deepcopy(read.cache), mask) if longest else None
-        for place, (row, tokens) in enumerate(zip(read.rows, own, strict=True)):
-            picked = [] if logprobs is None else [float(logprobs[place, at, token]) for at, token in enumerate(tokens)]
-            found[row] = tuple(picked)
+        found |= dict(zip(read.rows, _logprobs_after(model, read, own), strict=True))
     return [found[row] for row in range(len(found))]
+
+
+def _logprobs_after(
+    model: SubjectModel, read: Read, continuations: Sequence[tuple[int, ...]]
+) -> list[tuple[float, ...]]:
+    """Return the log-probability of every token of the continuations of prompts that were read together."""
+    longest = max(map(len, continuations))
+    # Padding stands behind what is read, which cannot see it.
+    wanted = torch.zeros((len(continuations), longest), dtype=torch.long, device=model.device)
+    for place, tokens in enumerate(continuations):
+        wanted[place, : len(tokens)] = torch.tensor(tokens, dtype=torch.long, device=model.device)
+    fed = torch.cat([read.last, wanted], dim=1)
+    at_once = max(1, LOGPROBS_AT_ONCE // (len(continuations) * len(model.tokenizer)))
+    cache, picked = copy.deepcopy(read.cache), torch.zeros(wanted.shape)
+    for start in range(0, longest, at_once):
+        stop = min(longest, start + at_once)
+        logprobs = _forward(model, fed[:, start:stop], cache, _longer(read.mask, stop - 1))
+        picked[:, start:stop] = logprobs.gather(-1, wanted[:, start:stop, None])[..., 0].cpu()
+    return [tuple(row[: len(tokens)]) for row, tokens in zip(picked.tolist(), continuations, strict=True)]
 
 
 class _Chooser:

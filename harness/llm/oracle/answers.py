@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from harness.llm.task import Task
     from harness.planted.rules import Rule
 
-__all__ = ["Answer", "Oracle"]
+__all__ = ["ANSWERS", "Answer", "Oracle"]
 
+ANSWERS = 1
+"""Raise it when a question may get another answer: by what is drawn, reckoned or quoted here or in ``writing``."""
 _LEAST, _MOST = 0.02, 0.98
 _ABSENT = 0.1  # P(yes) of a text without a match
 _NOISE = 0.05

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, LLMError
 from harness.llm.facts import EndpointFacts
-from harness.llm.oracle.answers import Oracle
+from harness.llm.oracle.answers import ANSWERS, Oracle
 from harness.llm.price import FREE
 from harness.llm.protocol import Completion, PromptLogprobs, Spending, TokenAlternatives
 from harness.llm.readings import read_off
@@ -16,6 +16,7 @@ from harness.llm.task import TaskKind
 from harness.llm.wire import ChoiceMode, StructuredMode
 from harness.outcome import Outcome, Usage
 from harness.planted.catalogue import rules_digest
+from harness.planted.texts import TEXTS_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +62,14 @@ def check_oracle(config: LLMConfig, place: Place) -> None:
 
 
 def oracle_identity(config: LLMConfig) -> dict[str, Any]:
-    """Return what determines an oracle's answers beside its seed: the rules it knows, and how often it errs."""
-    return {"rules": rules_digest(), _ERROR_RATE: _rate(config)}
+    """Return what determines an oracle's answers beside its seed.
+
+    The rules it knows, how often it errs, the version of how it answers and that of the texts it quotes; a version is
+    named from the second on, as the first was in use before any was.
+    """
+    versions = {"answers": ANSWERS, "texts": TEXTS_VERSION}
+    later = {name: version for name, version in versions.items() if version > 1}
+    return {"rules": rules_digest(), _ERROR_RATE: _rate(config), **later}
 
 
 class OracleJudge:

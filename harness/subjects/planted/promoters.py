@@ -34,6 +34,7 @@ __all__ = ["Promoters", "build", "promoted_ids"]
 _LEAST_TOKENS = 3
 _RIDGE = 0.1
 _LEAST_GAIN = 1e-3
+_VALUES_AT_ONCE = 1 << 23
 _DOCUMENTS, _PLANTED, _LENGTH = 16, 8, 256
 
 
@@ -66,8 +67,8 @@ def build(config: PlantedOutputConfig, model: SubjectModel) -> Promoters:
         raise FeatureSourceError(f"the model has no layer {config.layer}", where="subject.layer", hint=hint)
     hookpoint = Hookpoint(paths[config.layer], "output")
     hf: Any = model.model
-    unembedding = hf.get_output_embeddings().weight[: len(model.tokenizer)].detach().float()
-    weight = _discriminants(unembedding, promoted_ids(model.tokenizer)) / _gain(final_norm(hf), unembedding[0])
+    unembedding = hf.get_output_embeddings().weight[: len(model.tokenizer)].detach()
+    weight = _discriminants(unembedding, promoted_ids(model.tokenizer)) / _gain(final_norm(hf), unembedding[0].float())
     weight = weight / weight.norm(dim=-1, keepdim=True)
     values = _sample(model, hookpoint) @ weight.T
     return Promoters(
@@ -102,13 +103,19 @@ def promoted_ids(tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, ...]]:
 
 
 def _discriminants(unembedding: torch.Tensor, ids: Sequence[tuple[int, ...]]) -> torch.Tensor:
-    """Return the direction [k, d] among rows of ``unembedding`` that tells each group of them from all others."""
-    rows = unembedding.double()
-    mean = rows.mean(dim=0)
-    centred = rows - mean
-    covariance = centred.T @ centred / len(rows)
-    ridge = _RIDGE * covariance.diagonal().mean() * torch.eye(len(mean), dtype=torch.float64, device=rows.device)
-    wanted = torch.stack([centred[list(group)].mean(dim=0) for group in ids])
+    """Return the direction [k, d] among rows of ``unembedding`` that tells each group of them from all others.
+
+    Worked out in float64, ``_VALUES_AT_ONCE`` of its values at a time: a large vocabulary is gigabytes.
+    """
+    parts = unembedding.split(max(1, _VALUES_AT_ONCE // unembedding.shape[1]))
+    mean = sum(part.double().sum(dim=0) for part in parts) / len(unembedding)
+    covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
+    for part in parts:
+        centred = part.double() - mean
+        covariance += centred.T @ centred
+    covariance /= len(unembedding)
+    ridge = _RIDGE * covariance.diagonal().mean() * torch.eye(len(mean), dtype=torch.float64, device=mean.device)
+    wanted = torch.stack([(unembedding[list(group)].double() - mean).mean(dim=0) for group in ids])
     found: torch.Tensor = torch.linalg.solve(covariance + ridge, wanted.T)
     return found.T.float()
 

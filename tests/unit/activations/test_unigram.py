@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from harness.activations import unigram
 from harness.activations.facts import FactReader
 from harness.activations.protocol import ContextSample, FeatureActivations
 from harness.activations.unigram import TokenCounter, explained_by_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ACTIVATIONS = st.lists(
     st.tuples(st.integers(0, 8), st.floats(0.125, 100, width=32) | st.just(0.0)), min_size=1, max_size=80
@@ -31,6 +34,10 @@ def corpus(tokens: np.ndarray, length: int = 10) -> Any:
     return SimpleNamespace(
         tokens=tokens.astype(np.uint16), context_starts=starts, token_texts=lambda ids: tuple(map(str, ids))
     )
+
+
+def sample(rate: float, contexts: Iterable[int], strongest: Iterable[int] = ()) -> ContextSample:
+    return ContextSample(np.array([*contexts], dtype=np.int64), np.array([*strongest], dtype=np.int64), rate, 50, 2.0)
 
 
 @given(
@@ -89,11 +96,21 @@ def test_what_does_not_vary_has_no_share() -> None:
     assert share(np.array([0, 0, 1, 1]), np.full(4, 3.0)) is None
 
 
-@pytest.mark.parametrize("block", [1, 7, 1 << 21])
+@pytest.mark.parametrize("block", [1, 7, 30, 1 << 21])
 def test_counting_in_blocks_changes_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unigram, "_BLOCK", block)
     tokens = np.random.default_rng(3).integers(0, 9, 60)
-    assert TokenCounter(corpus(tokens)).of_corpus.by_id.tolist() == np.bincount(tokens).tolist()
+    counter = TokenCounter(corpus(tokens))
+    assert counter.of_corpus.by_id.tolist() == np.bincount(tokens).tolist()
+    for rate, contexts in ((1.0, range(6)), (0.5, (0, 2, 5)), (0.25, ())):
+        drawn = np.array([token for context in contexts for token in tokens[context * 10 : context * 10 + 10]], int)
+        found = counter.of_sample(sample(rate, contexts))
+        assert found.by_id.tolist() == np.bincount(drawn, minlength=tokens.max() + 1).tolist()
+
+
+def test_a_sample_is_counted_once_for_all_features_of_its_rate() -> None:
+    counter = TokenCounter(corpus(np.arange(60)))
+    assert counter.of_sample(sample(0.5, (0, 2))) is counter.of_sample(sample(0.5, (0, 2), strongest=(4,)))
 
 
 def test_of_a_sampled_feature_it_is_that_of_the_contexts_drawn() -> None:

@@ -172,3 +172,14 @@ def test_other_options_fit_their_schema(group: str, schema: Any) -> None:
     known = {found.name for found in dataclasses.fields(schema)}
     for path in (conf_dir() / group).glob("*.yaml"):
         assert set(yaml.safe_load(path.read_text())) <= known, path.name
+
+
+@pytest.mark.parametrize(
+    ("explainer", "wanted"),
+    [("planted", "input"), ("planted explainer.catalogue=output", "output"), ("top_tokens", "input")],
+)
+def test_planted_controls_are_of_the_explainer_s_features(
+    resolve: Callable[..., ResolvedRun], explainer: str, wanted: str
+) -> None:
+    run = resolve("subject=[planted]", "controls=[planted_other,shuffled]", *f"explainer={explainer}".split())
+    assert run.controls["planted_other"].config.catalogue == wanted

@@ -13,7 +13,7 @@ from harness.llm.modes import known_modes
 from harness.llm.open import key_fields, llm_identity, open_backend, open_llm
 from harness.llm.oracle import writing
 from harness.llm.oracle.answers import Oracle
-from harness.llm.oracle.model import OracleJudge
+from harness.llm.oracle.model import OracleJudge, oracle_identity
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest, choice_probability
 from harness.llm.task import Task, TaskKind
 from harness.llm.tokenizers import listed_price, open_counter
@@ -23,7 +23,7 @@ from harness.planted.rules import on_tokens
 from harness.seeding import generator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 SHIPS = "words about ships and sailing"
@@ -136,27 +136,53 @@ def test_named_tokens_are_likelier() -> None:
     assert max(raised) < 0
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
-@pytest.mark.parametrize(
-    ("kind", "right"),
-    [(TaskKind.CONTAINS, True), (TaskKind.RATING, 2), (TaskKind.NAMES_TOKEN, True)],
-)
-def test_the_share_of_wrong_answers_is_the_error_rate(kind: TaskKind, right: Any, rate: float) -> None:
-    n = 2000
-    task = Task(kind, SHIPS, texts=tuple(f"ship {number}" for number in range(n)))
-    wrong = sum(value != right for value in values(task, rate))
-    slack = 4 * math.sqrt(rate * (1 - rate) * n)
-    assert abs(wrong - rate * n) <= slack
+def asked(kind: TaskKind, numbers: Iterable[int]) -> Task:
+    """Return a question about as many texts, each of which has one right answer; their numbers tell them apart."""
+    if kind == TaskKind.NAMES_TOKEN:
+        return Task(kind, MONTHS, texts=tuple(f"March {number}" for number in numbers))
+    if kind in {TaskKind.WRITE, TaskKind.WRITE_NEAR_MISSES}:
+        return Task(kind, SHIPS, count=5)
+    if kind == TaskKind.ODD_ONE_OUT:
+        return Task(kind, SHIPS, texts=("ship", *(f"{number} town" for number in numbers), "boat"))
+    tokens = tuple((f"{number}", *(" ship", " town") * 9) for number in numbers)
+    marked = tuple(tuple(word == " ship" for word in row) for row in tokens)
+    texts = tuple("".join(row) for row in tokens)
+    if kind == TaskKind.DESCRIBES:
+        return Task(kind, SHIPS, texts, (("words", " about", " ships"),))
+    return Task(kind, SHIPS, texts, tokens, marked)
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.2])
-def test_writing_and_oddness_err_at_the_rate_too(rate: float) -> None:
-    rule = planted_rule(SHIPS)
-    assert rule is not None
-    (written,) = values(Task(TaskKind.WRITE, SHIPS, count=40), rate)
-    assert abs(sum(not rule.strengths(text) for text in written) - 40 * rate) <= 10 * rate * 5
-    odd = [values(Task(TaskKind.ODD_ONE_OUT, SHIPS, ("ship", f"{n} town", "boat")), rate)[0] for n in range(300)]
-    assert abs(sum(place != 1 for place in odd) - 300 * rate) <= 120 * rate
+def errors(kind: TaskKind, value: Any) -> list[bool]:
+    """Return which of the answers in ``value`` are wrong."""
+    if kind in {TaskKind.WRITE, TaskKind.WRITE_NEAR_MISSES}:
+        rule = planted_rule(SHIPS)
+        assert rule is not None
+        return [bool(rule.strengths(text)) == (kind == TaskKind.WRITE_NEAR_MISSES) for text in value]
+    right: dict[TaskKind, Any] = {TaskKind.RATING: 2, TaskKind.ODD_ONE_OUT: 1, TaskKind.SIMULATE: [0, *(10, 0) * 9]}
+    if kind in {TaskKind.LIKELIHOOD, TaskKind.DESCRIBES}:
+        return [max(value) < -4.5]
+    return [value != right.get(kind, True)]
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("kind", TaskKind)
+def test_the_share_of_wrong_answers_is_the_error_rate_in_whatever_order_they_are_asked(
+    kind: TaskKind, rate: float
+) -> None:
+    writes = kind in {TaskKind.WRITE, TaskKind.WRITE_NEAR_MISSES}
+    numbers = range(60 if writes else 300)
+    repeats = [number if writes else 0 for number in numbers]
+    one_by_one = [
+        Oracle(rate, 3).answers(asked(kind, [number]), repeat) for number, repeat in zip(numbers, repeats, strict=True)
+    ]
+    wrong = [error for (answer,) in one_by_one for error in errors(kind, answer.value)]
+    assert len(wrong) == 300
+    assert abs(sum(wrong) - rate * 300) <= 4 * math.sqrt(rate * (1 - rate) * 300)
+    same = Oracle(rate, 3)
+    backwards = [same.answers(asked(kind, [number]), repeats[number]) for number in reversed(numbers)]
+    assert backwards[::-1] == one_by_one
+    if not writes and kind != TaskKind.ODD_ONE_OUT:
+        assert same.answers(asked(kind, reversed(numbers)))[::-1] == tuple(answer for (answer,) in one_by_one)
 
 
 @pytest.mark.parametrize("explanation", ["", "something nobody planted", "x" * 10_000, "\x00\u202e<|im_end|>\ud800"])
@@ -282,3 +308,14 @@ def test_its_identity_is_its_rules_error_rate_and_seed(tmp_path: Path) -> None:
     assert opened.capabilities.prompt_logprobs
     assert (listed_price(plain).usd(10, 10), open_counter(plain, tmp_path).text("abcd")) == (0.0, 1)
     assert opened.price_facts["source"] == "free"
+
+
+@pytest.mark.parametrize(("name", "field"), [("ANSWERS", "answers"), ("TEXTS_VERSION", "texts")])
+def test_its_identity_names_its_versions_from_the_second_on(
+    name: str, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"harness.llm.oracle.model.{name}", 1)
+    before = oracle_identity(config())
+    assert field not in before
+    monkeypatch.setattr(f"harness.llm.oracle.model.{name}", 2)
+    assert oracle_identity(config()) == before | {field: 2}

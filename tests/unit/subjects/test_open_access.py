@@ -11,6 +11,7 @@ import torch
 
 from harness.decoded import token_texts
 from harness.errors import FeatureSourceError, SubjectError
+from harness.subjects import continuing
 from harness.subjects.configs import MlpNeuronsConfig
 from harness.subjects.dictionary import Dictionary
 from harness.subjects.interventions import Intervention
@@ -159,9 +160,21 @@ async def test_steering_out_of_all_range_is_infinitely_far_and_writes_nothing(ac
         await access.continued(PROMPTS, far, max_new_tokens=2, temperature=1.0, seeds=SEEDS)
 
 
+@pytest.mark.parametrize("at_once", [1 << 25, 40 * 5 * 2, 1])
 async def test_logprobs_of_continuations_are_those_of_a_whole_forward(
-    access: ModelAccess, subject: SubjectModel
+    access: ModelAccess, subject: SubjectModel, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(continuing, "LOGPROBS_AT_ONCE", at_once)
+    shapes = []
+    real = continuing._forward
+
+    def forward(*args: Any) -> torch.Tensor:
+        logprobs = real(*args)
+        shapes.append(tuple(logprobs.shape))
+        return logprobs
+
+    await access.next_token_logprobs(PROMPTS, None)  # reads the prompts
+    monkeypatch.setattr(continuing, "_forward", forward)
     continuations = ((3, 4, 5), (), (6,), (7, 8), (2, 2, 2))
     found = await access.continuation_logprobs(PROMPTS, continuations)
     for prompt, written, values in zip(PROMPTS, continuations, found, strict=True):
@@ -170,6 +183,8 @@ async def test_logprobs_of_continuations_are_those_of_a_whole_forward(
             rows = subject.model(input_ids=ids).logits[0].float().log_softmax(-1)
         expected = [float(rows[len(prompt) + at, token]) for at, token in enumerate(written)]
         assert list(values) == pytest.approx(expected, abs=1e-4)
+    assert all(rows * steps * n_tokens <= max(at_once, rows * n_tokens) for rows, steps, n_tokens in shapes)
+    assert sum(steps for _, steps, _ in shapes) == 3
 
 
 async def test_activations_are_those_of_a_plain_forward(access: ModelAccess, subject: SubjectModel) -> None:

@@ -11,6 +11,7 @@ from harness.config.schema import ModelConfig
 from harness.errors import ConfigError, FeatureSourceError
 from harness.planted.catalogue import FEATURES
 from harness.subjects.configs import PlantedConfig, PlantedOutputConfig
+from harness.subjects.planted import promoters
 from harness.subjects.planted.identity import planted_identity, promoters_identity
 from harness.subjects.planted.promoters import _discriminants, _gain
 from harness.subjects.planted.promoters import build as build_promoters
@@ -139,15 +140,22 @@ def test_what_determines_planted_output_features_is_in_their_identity() -> None:
     assert one != promoters_identity(PlantedOutputConfig(layer=1, density=0.01))
 
 
-def test_discriminants_tell_their_rows_from_all_others() -> None:
+@pytest.mark.parametrize("at_once", [1 << 23, 7 * 16, 1])
+def test_discriminants_tell_their_rows_from_all_others(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promoters, "_VALUES_AT_ONCE", at_once)
     rows = torch.randn(200, 16, generator=torch.Generator().manual_seed(0)) * torch.linspace(1, 3, 16)
     groups = [(0, 1, 2), (7, 8, 9)]
     # Beside what each group shares, all rows have more of other directions.
     rows[[0, 1, 2], 0] += 6.0
     rows[[7, 8, 9], 1] -= 6.0
-    found = rows @ _discriminants(rows, groups).T
-    for column, group in enumerate(groups):
-        assert set(found[:, column].topk(3).indices.tolist()) == set(group)
+    found = _discriminants(rows, groups)
+    centred = rows.double() - rows.double().mean(dim=0)
+    covariance = centred.T @ centred / len(rows)
+    covariance += 0.1 * covariance.diagonal().mean() * torch.eye(16)
+    for direction, group in zip(found, groups, strict=True):
+        assert set((rows @ direction).topk(3).indices.tolist()) == set(group)
+        whole = torch.linalg.solve(covariance, centred[list(group)].mean(dim=0))
+        torch.testing.assert_close(direction, whole.float())
 
 
 def test_the_gain_of_a_norm_is_read_off_it() -> None:
