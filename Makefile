@@ -41,9 +41,10 @@ demo: $(VENV)/.installed
 smoke: $(VENV)/.installed
 	$(BIN)/harness run experiment=smoke
 
-# Two at a time: most tests wait for processes, servers and disks.
+# Two at a time: most tests wait for processes, servers and disks. In the order of the folders the long files come first
+# and the short ones last, so that both end together; by itself xdist would begin with the files of many tests.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.materials import cache_root
+from tests.support.harness_process import run_harness
 from tests.support.openai_server import Answer, OpenAIServer, chat_body
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -19,16 +17,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "feature_sources"
 
 
-def command(results: Path, *overrides: str) -> list[str]:
+def arguments(results: Path, *overrides: str) -> list[str]:
     places = [f"paths.results={results}", f"paths.cache={cache_root(None)}"]
-    return [sys.executable, "-m", "harness.cli.main", "run", "experiment=smoke", *places, *overrides]
+    return ["run", "experiment=smoke", *places, *overrides]
 
 
 def refused(results: Path, *overrides: str) -> str:
     """Return the error line of a run that must be refused."""
-    done = subprocess.run(
-        command(results, *overrides), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, cwd=results
-    )
+    done = run_harness(arguments(results, *overrides), results)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
@@ -110,15 +106,8 @@ async def _with_judge(answer: Answer, results: Path) -> tuple[int, str]:
             "judge.logprobs=true",
             "judge.prompt_logprobs=false",
         )
-        process = await asyncio.create_subprocess_exec(
-            *command(results, "scorers=[detection]", *judge),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(os.environ),
-        )
-        _, stderr = await process.communicate()
-        return process.returncode or 0, stderr.decode()
+        done = await asyncio.to_thread(run_harness, arguments(results, "scorers=[detection]", *judge), results)
+        return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -142,10 +131,10 @@ async def test_a_judge_that_returns_garbage(tmp_path: Path, answer: Answer) -> N
 
 
 def test_a_torn_last_line_is_repaired_and_nothing_else_is_lost(tmp_path: Path) -> None:
-    subprocess.run(command(tmp_path), check=True, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    assert run_harness(arguments(tmp_path, "features.n=2"), tmp_path).returncode == 0
     (folder,) = (tmp_path / "runs").iterdir()
     scores = folder / "scores.jsonl"
     whole = scores.read_bytes()
     scores.write_bytes(whole[:-40])
-    subprocess.run(command(tmp_path), check=True, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    assert run_harness(arguments(tmp_path, "features.n=2"), tmp_path).returncode == 0
     assert scores.read_bytes() == whole

@@ -7,16 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.harness_process import run_harness
 from tests.support.judged_run import JudgedRun, Size
 from tests.support.loopback.process import EndpointProcess
 from tests.support.loopback.server import EndpointSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -25,17 +22,13 @@ SECRET = "sk-0123456789abcdef-wrong"  # noqa: S105  -- made up, to be looked for
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 
 
-def refused(run: JudgedRun, *, command: Sequence[str] | None = None, **environment: str) -> str:
+def refused(run: JudgedRun, **environment: str) -> str:
     """Return the error line of a run that must be refused."""
-    done = subprocess.run(
-        list(command or run.command),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-        cwd=run.folder,
-        env={**os.environ, **environment},
-    )
+    return error_of(run_harness(run.arguments, run.folder, env={**os.environ, **environment}))
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that a refused run ended with."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.strip().splitlines() if line.startswith("harness: error: ")]
@@ -146,7 +139,12 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
             line = refused(run)
             cache.chmod(0o755)
         elif sys.platform == "linux" and Path("/usr/bin/unshare").exists():
-            line = refused(run, command=["unshare", "-m", "sh", "-c", READ_ONLY, str(cache), *run.command])
+            command = [sys.executable, "-m", "harness.cli.main", *run.arguments]
+            mounted = ["unshare", "-m", "sh", "-c", READ_ONLY, str(cache), *command]
+            done = subprocess.run(
+                mounted, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, cwd=tmp_path
+            )
+            line = error_of(done)
         else:
             pytest.skip("root, and no private mounts here")
         assert endpoint.stats()["received"] == 0

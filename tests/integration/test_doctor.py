@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.llm.endpoint_memory import endpoints_folder
+from tests.support.harness_process import run_harness
 from tests.support.odd_endpoint import OddEndpoint
 from tests.support.openai_server import OpenAIServer
 
@@ -22,19 +22,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 CAN = frozenset({"json_schema", "structured_outputs", "logprobs", "echo", "seeds"})
 
 
-async def doctor(*arguments: str, cache: Path) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "harness.cli.main",
-        "doctor",
-        *arguments,
-        env={**os.environ, "HARNESS_CACHE": str(cache)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def doctor(*arguments: str, cache: Path) -> tuple[int, str, str]:
+    variables = {**os.environ, "HARNESS_CACHE": str(cache)}
+    done = await asyncio.to_thread(run_harness, ["doctor", *arguments], cache, env=variables)
+    return done.returncode, done.stdout, done.stderr
 
 
 def overrides(url: str, role: str = "judge") -> list[str]:

@@ -19,6 +19,7 @@ from harness.llm.open import open_llm
 from harness.materials import cache_root
 from harness.outcome import Outcome
 from harness.testing.records import make_example
+from tests.support.kept_server import kept_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -47,6 +48,12 @@ PLANTED = {
     "pronouns": (r"we|our|us", r"pronoun|we\b|our\b"),
     "arrows": (r"->", r"arrow|->|pointer|member|access"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept() -> Iterator[None]:
+    with kept_server(LOCAL):
+        yield
 
 
 @pytest.fixture

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.support.harness_process import run_harness
+
+if TYPE_CHECKING:
+    import subprocess
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -15,8 +19,7 @@ SMOKE = ("subject=demo_sae", "corpus=demo", "corpus.n_tokens=60000")
 
 
 def features(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli.main", "features", *SMOKE, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return run_harness(["features", *SMOKE, *arguments], Path.cwd())
 
 
 def found(*arguments: str) -> dict[str, Any]:

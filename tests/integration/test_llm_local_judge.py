@@ -15,9 +15,10 @@ from harness.llm.open import open_llm
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest, choice_probability
 from harness.materials import cache_root, resolve
 from harness.outcome import Outcome
+from tests.support.kept_server import kept_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from harness.llm.protocol import LLM, Completion
@@ -38,6 +39,12 @@ def local(weights: Path, **changes: Any) -> LLMConfig:
     fields = {"backend": "local", "model": "judge", "path": str(weights), "sha256": SHA256, "choices": "grammar"}
     small = {"context_tokens": 1024, "slots": 1, "concurrency": 2, "timeout_s": 300.0, "seed": 0}
     return LLMConfig(**{**fields, **small, **changes})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept(weights: Path) -> Iterator[None]:
+    with kept_server(local(weights)):
+        yield
 
 
 @pytest.fixture
@@ -107,7 +114,8 @@ async def test_an_answer_does_not_depend_on_what_was_asked_before(weights: Path,
     questions = [verdict("legal terms", "The court dismissed the appeal."), verdict("numbers", "Seven of nine.")]
 
     async def graded(folder: str, *before: CompletionRequest) -> list[Completion]:
-        llm = open_llm(local(weights), "judge", tmp_path / folder)
+        # Of a server that nobody keeps, and that so has read nothing before.
+        llm = open_llm(local(weights, context_tokens=512), "judge", tmp_path / folder)
         for request in before:
             await llm.complete(request)
         answers = await asyncio.gather(*(llm.complete(request) for request in questions))
@@ -122,15 +130,17 @@ async def test_an_answer_does_not_depend_on_what_was_asked_before(weights: Path,
 
 
 async def test_two_roles_share_one_server(weights: Path, tmp_path: Path) -> None:
-    roles = [open_llm(local(weights), role, tmp_path) for role in ("explainer", "judge")]
+    kept = set(process_servers()._servers)
+    config = local(weights, context_tokens=512)
+    roles = [open_llm(config, role, tmp_path) for role in ("explainer", "judge")]
     await asyncio.gather(*(llm.start() for llm in roles))
-    assert len(process_servers()._servers) == 1
+    assert len(process_servers()._servers) == len(kept) + 1
     await roles[0].close()
     answer = await roles[1].complete(verdict("numbers", "Seven of nine."))
     assert answer.outcome is Outcome.OK
     await roles[1].close()
     await roles[1].close()
-    assert process_servers()._servers == {}
+    assert set(process_servers()._servers) == kept
 
 
 async def test_what_it_cannot_do_is_said(judge: LLM) -> None:

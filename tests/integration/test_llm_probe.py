@@ -19,10 +19,12 @@ from harness.llm.wire import ChoiceMode, StructuredMode
 from harness.materials import cache_root, resolve
 from harness.outcome import Outcome
 from tests.integration.test_llm_local_judge import SHA256, WEIGHTS, local
+from tests.support.kept_server import kept_server
 from tests.support.odd_endpoint import OddEndpoint
 from tests.support.openai_server import Answer, OpenAIServer, chat_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -152,7 +154,14 @@ async def test_an_ordinary_server_gets_no_marks_unless_told(tmp_path: Path) -> N
     assert str(on).count("ephemeral") == 2
 
 
+@pytest.fixture(scope="module")
+def kept() -> Iterator[None]:
+    with kept_server(local(resolve(WEIGHTS, cache=cache_root(None), sha256=SHA256))):
+        yield
+
+
 @pytest.mark.real_judge
+@pytest.mark.usefixtures("kept")
 async def test_the_real_llama_cpp_shows_what_it_can_do(tmp_path: Path) -> None:
     weights = resolve(WEIGHTS, cache=cache_root(None), sha256=SHA256)
     served = open_backend(local(weights), "judge", tmp_path)
@@ -170,6 +179,7 @@ async def test_the_real_llama_cpp_shows_what_it_can_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_judge
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("mode", ["grammar", "json_schema"])
 async def test_the_real_llama_cpp_keeps_to_a_list_and_to_an_object(mode: str, tmp_path: Path) -> None:
     weights = resolve(WEIGHTS, cache=cache_root(None), sha256=SHA256)

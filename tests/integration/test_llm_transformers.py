@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from harness.checkpoints.plain import plain_checkpoint
 from harness.checkpoints.wide_linear import widen_slow_products
 from harness.config.schema import LLMConfig
 from harness.errors import ConfigError, MaterialError
+from harness.llm import transformers_engine
 from harness.llm.open import open_llm
 from harness.llm.protocol import CompletionRequest, Message, PromptLogprobsRequest, choice_probability
 from harness.llm.transformers_backend import process_services
@@ -21,7 +23,7 @@ from harness.materials import cache_root
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from harness.llm.protocol import LLM, Completion
@@ -56,6 +58,14 @@ def plain(folder: Path) -> tuple[Any, Any]:
 def config(folder: Path, **changes: Any) -> LLMConfig:
     fields = {"backend": "transformers", "model": "smollm2", "path": str(folder), "dtype": "float32", "seed": 0}
     return LLMConfig(**{**fields, "context_tokens": 512, **changes})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _read_once() -> Iterator[None]:
+    """Services are made anew for each test; their weights, which nothing changes, are read from disk once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(transformers_engine, "load_model", cache(transformers_engine.load_model))
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +15,13 @@ from harness_surprisal.prompt import before_window
 from harness.api import ExampleSet, Outcome, PromptLogprobsRequest, Resources, place_tokens
 from harness.checkpoints.plain import plain_checkpoint
 from harness.config.schema import LLMConfig
+from harness.llm import transformers_engine
 from harness.llm.open import open_llm
 from harness.materials import cache_root
 from harness.testing import make_example, make_explanation, make_record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from harness.api import LLM, FeatureRecord, PromptLogprobs, Score, ScorerSpec
@@ -41,6 +43,14 @@ def folder() -> Path:
     checkpoint = plain_checkpoint(WEIGHTS, None, SHA256, "float32", cache=cache_root(None)).local
     assert checkpoint is not None
     return checkpoint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _read_once() -> Iterator[None]:
+    """Services are made anew for each test; their weights, which nothing changes, are read from disk once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(transformers_engine, "load_model", cache(transformers_engine.load_model))
+        yield
 
 
 @pytest.fixture

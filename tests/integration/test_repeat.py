@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.harness_process import run_harness
+
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -19,10 +20,7 @@ RECORDS = ("features.jsonl", "explanations.jsonl", "scores.jsonl", "items.jsonl"
 
 
 def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli.main", "run", *arguments]
-    return subprocess.run(
-        command, check=False, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8"
-    )
+    return run_harness(["run", *arguments], folder)
 
 
 def records(run: Path) -> dict[str, bytes]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from harness.leaderboard import service
 from harness.materials import cache_root
 from harness.planted.catalogue import FEATURES
+from tests.support.harness_process import run_harness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +35,10 @@ FEWEST = 3
 
 
 def run(folder: Path, *overrides: str) -> Path:
-    command = [sys.executable, "-m", "harness.cli.main", "run", "experiment=scorer_benchmark", "judge=oracle"]
+    command = ["run", "experiment=scorer_benchmark", "judge=oracle"]
     places = [f"paths.results={folder}", f"paths.cache={cache_root(None)}", "judge.engine.error_rate=0.1"]
-    subprocess.run([*command, *places, *overrides], check=True, cwd=folder, stdin=subprocess.DEVNULL)
+    done = run_harness([*command, *places, *overrides], folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 

@@ -13,9 +13,10 @@ from harness.config.schema import LLMConfig
 from harness.llm.open import open_llm
 from harness.materials import cache_root
 from harness.testing import make_explanation, make_record
+from tests.support.kept_server import kept_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from harness.api import LLM, Score
 
@@ -32,6 +33,12 @@ JUDGE = LLMConfig(
     concurrency=2,
 )
 PLANTED = {" whale": "Words for sea animals, such as whale", " Paris": "Names of cities, such as Paris"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept() -> Iterator[None]:
+    with kept_server(JUDGE):
+        yield
 
 
 @pytest.fixture

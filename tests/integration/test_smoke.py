@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.materials import cache_root
+from tests.support.harness_process import HarnessProcess, run_harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +25,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 RECORDS = ("features.jsonl", "explanations.jsonl", "scores.jsonl", "items.jsonl")
 
 
-def command(results: Path, cache: Path) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "harness.cli.main",
-        "run",
-        "experiment=smoke",
-        f"paths.results={results}",
-        f"paths.cache={cache}",
-    ]
+def arguments(results: Path, cache: Path) -> list[str]:
+    return ["run", "experiment=smoke", f"paths.results={results}", f"paths.cache={cache}"]
 
 
 def run_folder(results: Path) -> Path:
@@ -45,7 +37,9 @@ def run_folder(results: Path) -> Path:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("reference")
-    subprocess.run(command(results, cache_root(None)), check=True, cwd=results, stdin=subprocess.DEVNULL)
+    # The one command of these tests that begins with its imports, as a user's does.
+    command = [sys.executable, "-m", "harness.cli.main", *arguments(results, cache_root(None))]
+    subprocess.run(command, check=True, cwd=results, stdin=subprocess.DEVNULL)
     return results
 
 
@@ -65,14 +59,8 @@ def test_a_run_leaves_its_records_and_a_leaderboard(finished: Path) -> None:
 def test_running_again_changes_nothing_and_computes_nothing(finished: Path) -> None:
     folder = run_folder(finished)
     before = {name: (folder / name).read_bytes() for name in RECORDS}
-    again = subprocess.run(
-        command(finished, cache_root(None)),
-        check=True,
-        cwd=finished,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    again = run_harness(arguments(finished, cache_root(None)), finished)
+    assert again.returncode == 0, again.stderr
     for stage in ("tokenising", "collecting", "explaining", "scoring"):
         assert stage not in again.stderr
     assert {name: (folder / name).read_bytes() for name in RECORDS} == before
@@ -80,15 +68,11 @@ def test_running_again_changes_nothing_and_computes_nothing(finished: Path) -> N
 
 def kill_when(results: Path, cache: Path, ready: Callable[[], bool], most_s: float) -> bool:
     """Start the run, kill it -9 once ``ready`` or after ``most_s`` seconds, and return whether it was killed."""
-    process = subprocess.Popen(
-        command(results, cache), cwd=results.parent, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = HarnessProcess(arguments(results, cache), results.parent)
     end = time.monotonic() + most_s
     while process.poll() is None:
         if ready() or time.monotonic() > end:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
+            return process.kill() == -signal.SIGKILL
         time.sleep(0.005)
     return False
 
@@ -98,7 +82,8 @@ def has_lines(results: Path, scores: int) -> bool:
 
 
 def assert_same_bytes(results: Path, finished: Path, cache: Path) -> None:
-    subprocess.run(command(results, cache), check=True, cwd=results.parent, stdin=subprocess.DEVNULL)
+    done = run_harness(arguments(results, cache), results.parent)
+    assert done.returncode == 0, done.stderr
     killed, whole = run_folder(results), run_folder(finished)
     assert killed.name == whole.name
     for name in RECORDS:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.llm.open import answers_path
 from harness.materials import cache_root
+from tests.support.harness_process import HarnessProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,24 +70,16 @@ class JudgedRun:
                 (self._cache / kind).symlink_to(cache_root(None) / kind)
 
     @property
-    def command(self) -> list[str]:
-        """Return the command line."""
+    def arguments(self) -> list[str]:
+        """Return what would be typed after ``harness``."""
         fixed = ("experiment=smoke", "scorers=[detection]", "judge=openai_compatible", "judge.model=openai/m")
         stated = ("judge.structured=none", "judge.choices=none", "judge.logprobs=true", "judge.prompt_logprobs=false")
         places = (f"paths.results={self.folder / 'results'}", f"paths.cache={self._cache}")
-        return [sys.executable, "-m", "harness.cli.main", "run", *fixed, *stated, *places, *self._overrides]
+        return ["run", *fixed, *stated, *places, *self._overrides]
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> HarnessProcess:
         """Start the command and return its process."""
-        with (self.folder / "stderr.txt").open("ab") as said:
-            return subprocess.Popen(
-                self.command,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                env=dict(os.environ),
-            )
+        return HarnessProcess(self.arguments, self.folder, stderr=self.folder / "stderr.txt")
 
     def finish(self) -> int:
         """Run the command to its end and return its exit code."""
@@ -100,9 +90,7 @@ class JudgedRun:
         process = self.start()
         while process.poll() is None:
             if ready():
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                return process.returncode == -signal.SIGKILL
+                return process.kill() == -signal.SIGKILL
             pause()
         return False
 
