@@ -35,7 +35,7 @@ MOST_OF_ONE = 10
 MOST_POOLED = 20_000
 """Windows among which similar ones are looked for, at most."""
 _DECIMALS = 6
-"""Cosines are compared to so many decimals: further ones depend on how a machine sums."""
+"""Similarities count to so many decimals: further ones depend on how a machine sums."""
 
 Found = list[tuple[int, Origin]]
 
@@ -102,7 +102,7 @@ class FiringNeighbours:
             own = fires[left[fires]][:MOST_OF_ONE]
             left[own] = False
             missing -= own.size
-            origin = Origin(neighbour.similarity, neighbour.feature)
+            origin = Origin(round(neighbour.similarity, _DECIMALS), neighbour.feature)
             offers.append([(window, origin) for window in own.tolist()])
         return _in_turn(offers)[:count]
 

@@ -249,7 +249,7 @@ def test_mixed_records_keep_every_promise(
         assert example.token_ids == tuple(tokens.tokens[example.start : example.start + WIDTH].tolist())
         assert (example.origin is None) == (example.kind is ExampleKind.RANDOM)
         if example.origin is not None and example.origin.feature is not None:
-            assert example.origin == Origin(1.0 / example.origin.feature, example.origin.feature)
+            assert example.origin == Origin(round(1.0 / example.origin.feature, 6), example.origin.feature)
             assert any(place in features[example.origin.feature] for place in span)
 
 
