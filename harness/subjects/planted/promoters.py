@@ -107,8 +107,9 @@ def _discriminants(unembedding: torch.Tensor, ids: Sequence[tuple[int, ...]]) ->
 
     Worked out in float64, ``_VALUES_AT_ONCE`` of its values at a time: a large vocabulary is gigabytes.
     """
-    parts = unembedding.split(max(1, _VALUES_AT_ONCE // unembedding.shape[1]))
-    mean = sum(part.double().sum(dim=0) for part in parts) / len(unembedding)
+    rows = max(1, _VALUES_AT_ONCE // unembedding.shape[1])
+    parts = [unembedding[start : start + rows] for start in range(0, len(unembedding), rows)]
+    mean = torch.stack([part.double().sum(dim=0) for part in parts]).sum(dim=0) / len(unembedding)
     covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
     for part in parts:
         centred = part.double() - mean
