@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
+from harness_intervention.config import InterventionConfig, OutputTokensConfig
+from harness_intervention.output_tokens import OutputTokensScorer
+from harness_intervention.scorer import InterventionScorer
 
 from harness.activations.builtin import CORPORA
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.readers.config import PlantedCorpusConfig
-from harness.config.schema import CorpusTokens, ModelConfig
+from harness.api import Resources
+from harness.config.schema import CorpusTokens, LLMConfig, ModelConfig
+from harness.decoded import token_texts
+from harness.examples.record import ExampleSet
+from harness.llm.open import open_llm
 from harness.materials import cache_root
-from harness.planted.catalogue import FEATURES
+from harness.planted.catalogue import FEATURES, believed
+from harness.planted.features import OTHER, TRUE
 from harness.planted.promoters import PROMOTERS, promoted_words
 from harness.subjects.configs import PlantedConfig, PlantedOutputConfig
 from harness.subjects.logit_weights import top_logit_tokens
-from harness.subjects.model import load_model
+from harness.subjects.model import load_model, require_bos
+from harness.subjects.open_access import ModelAccess
 from harness.subjects.planted.identity import planted_identity
 from harness.subjects.planted.promoters import build as build_promoters
 from harness.subjects.planted.source import build
 from harness.subjects.protocol import InterventionMode
+from harness.testing import make_explanation, make_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.api import Scorer
+    from harness.decoded import Decoder
+    from harness.examples.record import FeatureRecord
     from harness.subjects.model import SubjectModel
     from harness.subjects.planted.promoters import Promoters
     from harness.subjects.protocol import FeatureSource
@@ -100,3 +115,58 @@ def test_steering_makes_their_words_likelier(model: SubjectModel, promoters: Pro
     scale = float(promoters.written[number].norm())
     with promoters.intervene(model.model, [number], InterventionMode.ADD, 200.0 / scale):
         assert likelihood() > before + 2
+
+
+OPENINGS = (
+    "The next thing that I saw was the",
+    "He went into the house and looked for a",
+    "On the table there were two or three",
+    "When they asked her she said that her",
+    "In the end all that was left was a little",
+    "Nobody in the village had ever heard of",
+)
+
+
+def record_of(model: SubjectModel, feature: int) -> FeatureRecord:
+    """Return a record whose windows are openings of sentences that activate with their last token."""
+    record = make_record(feature=feature, n_activating=len(OPENINGS))
+    ids = [tuple(model.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in OPENINGS]
+    windows = tuple(
+        dataclasses.replace(
+            example, tokens=("x",) * len(own), token_ids=own, activations=(*(0.0,) * (len(own) - 1), 1.0)
+        )
+        for example, own in zip(record.score.activating, ids, strict=True)
+    )
+    return dataclasses.replace(record, score=ExampleSet(windows, ()))
+
+
+@pytest.mark.parametrize(
+    ("scorer", "metric", "least"),
+    [
+        (OutputTokensScorer(OutputTokensConfig()), "auroc", 0.2),
+        (
+            InterventionScorer(InterventionConfig(other_kl_targets=[], baseline_directions=0)),
+            "surprisal_reduction",
+            2.0,
+        ),
+    ],
+    ids=["output_tokens", "intervention"],
+)
+async def test_scorers_of_outputs_tell_true_explanations_from_other_ones(
+    model: SubjectModel, promoters: Promoters, tmp_path: Path, scorer: Scorer, metric: str, least: float
+) -> None:
+    """By the mean over four features: an effect of half a nat need not make a small model write one of its words."""
+    texts = partial(token_texts, cast("Decoder", model.tokenizer))
+    access = ModelAccess(model, cast("FeatureSource", promoters), bos=require_bos(model.tokenizer), texts=texts)
+    judge = open_llm(LLMConfig(backend="oracle", model="oracle"), "judge", tmp_path)
+    margins = []
+    for feature in (0, 4, 8, 10):
+        record = record_of(model, feature).for_scoring()
+        found = {}
+        for name in (TRUE, OTHER):
+            explanation = make_explanation(believed(PROMOTERS, feature, name).text, feature=feature)
+            score = await scorer.score(record, explanation, Resources(seed=0, judge=judge, subject=access))
+            found[name] = score.metrics[metric]
+            assert found[name] is not None, score.reasons
+        margins.append((found[TRUE] or 0.0) - (found[OTHER] or 0.0))
+    assert sum(margins) / len(margins) > least, margins
