@@ -152,7 +152,8 @@ class TestIdentity:
     """``config_sha256`` names the run's folder, so it must change exactly when a record could."""
 
     @pytest.fixture(scope="class")
-    def unchanged(self, catalogue: Catalogue) -> str:
+    @classmethod
+    def unchanged(cls, catalogue: Catalogue) -> str:
         return resolve_run(compose_run([], catalogue), catalogue).config_sha256
 
     def test_it_is_the_same_every_time(self, resolve: Resolve) -> None:

@@ -159,6 +159,8 @@ def errors(kind: TaskKind, value: Any) -> list[bool]:
         assert rule is not None
         return [bool(rule.strengths(text)) == (kind == TaskKind.WRITE_NEAR_MISSES) for text in value]
     right: dict[TaskKind, Any] = {TaskKind.RATING: 2, TaskKind.ODD_ONE_OUT: 1, TaskKind.SIMULATE: [0, *(10, 0) * 9]}
+    if kind == TaskKind.REWRITE_WITHOUT:
+        return [" ship" in value]
     if kind in {TaskKind.LIKELIHOOD, TaskKind.DESCRIBES}:
         return [max(value) < -4.5]
     return [value != right.get(kind, True)]
