@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from harness.config.sizes import size_in_bytes
 from harness.errors import ConfigError, UnknownNameError
 from harness.examples.checks import check_examples
+from harness.examples.negative_sources import BY_DIRECTION, DECODER, hard_sources
 from harness.examples.select import SELECTIONS
-from harness.examples.sources import BY_DIRECTION, DECODER, hard_sources
 from harness.examples.where import Condition
 from harness.llm.checks import check_llm
 from harness.llm.diagnosis import Place

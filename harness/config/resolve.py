@@ -26,7 +26,7 @@ from harness.config.schema import (
     RunConfig,
 )
 from harness.errors import ConfigError, PluginError
-from harness.examples.sources import uses_embedder
+from harness.examples.negative_sources import uses_embedder
 from harness.registry.kinds import kind_named
 from harness.scoring.protocol import Need
 

@@ -12,6 +12,7 @@ from harness.activations.located import Locator
 from harness.errors import CorpusError
 from harness.examples.checks import check_examples
 from harness.examples.deciles import Deciles, strongest_first
+from harness.examples.negative_sources import KINDS, RANDOM, hard_sources, shares
 from harness.examples.negatives import draw_silent, halves_of
 from harness.examples.record import (
     Example,
@@ -24,7 +25,6 @@ from harness.examples.record import (
     SkippedFeature,
 )
 from harness.examples.sample import choose
-from harness.examples.sources import KINDS, RANDOM, hard_sources, shares
 from harness.examples.split import explain_documents
 from harness.examples.top_tokens import TextTable, top_tokens
 from harness.examples.windows import peak_windows, ranges, tile_grid, tile_windows
@@ -44,7 +44,7 @@ __all__ = ["HARD_RULES", "RULES", "RecordBuilder"]
 RULES = 1
 """Version of the rules by which records are built; raised whenever a record could change."""
 HARD_RULES = 1
-"""The same of the rules by which negatives that are not random are chosen (``harness.examples.hard``)."""
+"""The same of the rules by which negatives that are not random are chosen (``harness.examples.hard_negatives``)."""
 
 _HALVES = ("explain", "score")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.examples.sources import RANDOM, hard_sources, shares
+from harness.examples.negative_sources import RANDOM, hard_sources, shares
 from harness.llm.counting import APPROXIMATE, TokenCounter
 from harness.llm.price import FREE, Price
 from harness.llm.tokenizers import listed_price, open_counter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.examples.sources import found_of
+from harness.examples.negative_sources import found_of
 from harness.identity import plain
 from harness.results.records import FeatureLine, SamplingLine
 

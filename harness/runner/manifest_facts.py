@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import embedder_identity
-from harness.examples.sources import uses_embedder
+from harness.examples.negative_sources import uses_embedder
 from harness.identity import plain
 from harness.llm.open import llm_identity
 from harness.results.manifest import ExplanationSetFacts, MetricFacts, PluginVersion, ScorerFacts

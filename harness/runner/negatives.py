@@ -15,8 +15,8 @@ from harness.config.checks import no_directions
 from harness.embedding import embedder_identity, open_embedder
 from harness.embedding.stored import stored_vectors
 from harness.errors import FeatureSourceError
-from harness.examples.hard import MOST_NEIGHBOURS, FiringNeighbours, HardNegatives, SimilarTexts, pooled
-from harness.examples.sources import (
+from harness.examples.hard_negatives import MOST_NEIGHBOURS, FiringNeighbours, HardNegatives, SimilarTexts, pooled
+from harness.examples.negative_sources import (
     BY_DIRECTION,
     COOCCURRING,
     DECODER,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.activations.tokens import TokenStore
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.examples.build import RecordBuilder
-    from harness.examples.hard import Finder
+    from harness.examples.hard_negatives import Finder
     from harness.examples.record import FeatureRecord
     from harness.progress import Progress
     from harness.runner.data import ModelPool

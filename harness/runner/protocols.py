@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.embedding import embedder_identity
-from harness.examples.sources import uses_embedder
+from harness.examples.negative_sources import uses_embedder
 from harness.identity import fingerprint, plain
 from harness.llm.open import llm_identity
 from harness.runner.identity import protocol_fields

@@ -85,12 +85,14 @@ class Counterfactuals:
         texts: Texts on which the feature is silent, with keys of their own.
         failures: One item for every call that gave no text, with its outcome.
         counts: What became of the windows and rewritings, for a score's breakdown.
+        lost: The share of the rewritings asked for whose call ended in an error; see ``Score.lost``.
         usage: What writing cost.
     """
 
     texts: tuple[WrittenText, ...]
     failures: tuple[Item, ...]
     counts: dict[str, float | None]
+    lost: float
     usage: Usage
 
     @property
@@ -164,6 +166,7 @@ async def write_counterfactuals(
             "yield": len(kept) / written.asked if written.asked else None,
             "mean_likeness": fmean(likeness[text.key] for text in kept) if kept else None,
         },
+        lost=written.lost,
         usage=written.usage,
     )
 

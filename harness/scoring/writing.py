@@ -98,7 +98,7 @@ class Written:
         texts: The distinct texts, in the order of the calls.
         failures: One item for every call that gave no text, with its outcome.
         asked: Texts asked for.
-        per_call: How many of them in each call, at most.
+        lost: The share of them whose call ended in an error; see ``Score.lost``.
         duplicates: Texts that had been written before.
         malformed: Elements of replies that are no text, or more than were asked for.
         usage: What it cost.
@@ -107,7 +107,7 @@ class Written:
     texts: tuple[WrittenText, ...]
     failures: tuple[Item, ...]
     asked: int
-    per_call: int
+    lost: float
     duplicates: int
     malformed: int
     usage: Usage
@@ -123,12 +123,6 @@ class Written:
             "failed_calls": float(len(self.failures)),
             "yield": len(self.texts) / self.asked if self.asked else None,
         }
-
-    @property
-    def lost(self) -> float:
-        """Return the share of the texts asked for whose call ended in an error; see ``Score.lost``."""
-        errors = sum(item.outcome is Outcome.ERROR for item in self.failures)
-        return errors * self.per_call / self.asked if self.asked else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +174,12 @@ async def collect_texts(
                 duplicates += 1
             else:
                 found[text] = WrittenText(f"{kind.value}:{call}:{place}", text)
+    errors = sum(n for n, answer in zip(counts, answers, strict=True) if answer.outcome is Outcome.ERROR)
     return Written(
         texts=tuple(found.values()),
         failures=tuple(_failure(kind, call, one) for call, one in enumerate(answers) if one.value is None),
         asked=sum(counts),
-        per_call=max(counts, default=0),
+        lost=errors / sum(counts) if errors else 0.0,
         duplicates=duplicates,
         malformed=sum(answer.value.malformed for answer in answers if answer.value),
         usage=sum((answer.usage for answer in answers), Usage()),

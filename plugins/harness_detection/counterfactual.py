@@ -77,6 +77,7 @@ class CounterfactualScorer:
             items=(*score.items, *near.failures),
             usage=score.usage + near.usage,
             reasons={**score.reasons, **why_none},
+            lost=near.lost,
         )
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:

@@ -7,12 +7,12 @@ from harness_detection.config import CounterfactualConfig
 from harness_detection.plugin import COUNTERFACTUAL, DETECTION
 
 from harness.api import ConfigError, LLMError, Outcome, Resources, Score, TaskKind
-from harness.testing import FakeSubject, OracleJudge, check_scorer, make_explanation, make_record
+from harness.testing import FailingJudge, FakeSubject, OracleJudge, check_scorer, make_explanation, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.api import CompletionRequest
+    from harness.api import Completion, CompletionRequest
 
 RECORD = make_record()
 TRUE, TOPIC = "the word harbour", "places by the water, such as a harbour or a market"
@@ -75,6 +75,19 @@ async def test_without_near_misses_it_is_detection_and_says_so() -> None:
     assert [item.outcome for item in found.items if item.kind == "not_written"] == [Outcome.UNPARSED] * 2
     assert found.reasons["counterfactuals"].startswith("no rewriting was kept of 10 asked for: 2 failed_calls")
     assert found.breakdown["counterfactuals"]["kept"] == 0.0
+
+
+async def test_rewritings_that_errors_took_away_are_lost_evidence() -> None:
+    """Few calls rewrite and many ask, so that counted in items a judge that cannot rewrite would hardly be seen."""
+
+    class Unwritten(OracleJudge):
+        async def complete(self, request: CompletionRequest) -> Completion:
+            if request.task is not None and request.task.kind is TaskKind.REWRITE_WITHOUT:
+                return await FailingJudge(OracleJudge(rule), outcome=Outcome.ERROR).complete(request)
+            return await super().complete(request)
+
+    assert (await score(Unwritten(rule))).lost == 1.0
+    assert (await score()).lost == 0.0
 
 
 async def test_what_it_needs_is_said() -> None:

@@ -108,6 +108,10 @@ async def test_a_call_that_failed_is_an_item_and_the_rest_is_kept(outcome: Outco
         ("not_written", None, None, None)
     }
     assert 0 < len(found.failures) == found.counts["failed_calls"] == 10 - len(found.texts) < 10
+    assert found.lost == (len(found.failures) / 10 if outcome is Outcome.ERROR else 0.0)
+    uneven = await written(FailingJudge(judge_by(swapped), outcome=outcome, share=0.5, seed=3), windows_per_call=3)
+    assert 0 < len(uneven.texts) < 10
+    assert uneven.lost == ((10 - len(uneven.texts)) / 10 if outcome is Outcome.ERROR else 0.0)
     none = await written(FailingJudge(judge_by(swapped), outcome=outcome))
     assert none.texts == ()
     assert none.why_none == "no rewriting was kept of 10 asked for: 2 failed_calls, 0 too_different, 0 still_active"

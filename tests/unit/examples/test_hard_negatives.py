@@ -17,9 +17,9 @@ from harness.activations.protocol import ContextSample, FeatureActivations
 from harness.config.schema import ExamplesConfig, NegativesConfig
 from harness.errors import ConfigError
 from harness.examples.build import RecordBuilder
-from harness.examples.hard import FiringNeighbours, HardNegatives, SimilarTexts, pooled
+from harness.examples.hard_negatives import FiringNeighbours, HardNegatives, SimilarTexts, pooled
+from harness.examples.negative_sources import KINDS, hard_sources, shares
 from harness.examples.record import ExampleKind, FeatureRecord, Origin, SkippedFeature
-from harness.examples.sources import KINDS, hard_sources, shares
 from harness.identity import fingerprint, plain
 
 CONTEXTS, LENGTH, WIDTH = 40, 12, 4
