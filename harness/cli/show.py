@@ -147,5 +147,6 @@ def _metric(metric: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
     primary = " *" if metric["name"] == facts["primary_metric"] else ""
     chance = "none" if metric["chance"] is None else f"{metric['chance']:g}"
     better = "higher" if metric["higher_is_better"] else "lower"
-    bounds = f"{metric['low']:g} .. {metric['high']:g}"
+    low, high = ("none" if metric[end] is None else f"{metric[end]:g}" for end in ("low", "high"))
+    bounds = "unbounded" if low == high == "none" else f"{low} .. {high}"
     return (f"{metric['name']}{primary}", bounds, chance, better, metric["description"])

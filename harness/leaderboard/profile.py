@@ -34,9 +34,6 @@ Side = Literal["input", "output"]
 THRESHOLD = 0.5
 """A feature counts as good from this share of the way from chance to the best."""
 
-_LARGEST_SCALE = 1.0
-"""A bound beyond this is a guard against nonsense (of a score in nats, say) and no value that could be reached."""
-
 _QUARTERS = 2  # fewer values have no quartiles
 
 
@@ -117,9 +114,8 @@ class Profile:
 
 
 def best_of(metric: MetricFacts) -> float | None:
-    """Return the best value that can be reached, or None if the metric's bound is but a guard."""
-    bound = metric.high if metric.higher_is_better else metric.low
-    return bound if bound is not None and abs(bound) <= _LARGEST_SCALE else None
+    """Return the best value that can be reached, or None if the metric has no bound."""
+    return metric.high if metric.higher_is_better else metric.low
 
 
 def corrected(value: float, metric: MetricFacts) -> float | None:

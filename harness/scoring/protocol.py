@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,18 +50,24 @@ class MetricSpec:
     Attributes:
         name: Identifier, for instance ``auroc``.
         description: One line.
-        low: Smallest possible value.
-        high: Largest possible value.
+        low: Smallest possible value; None if there is none.
+        high: Largest possible value; None if there is none.
         chance: Its expectation for an explanation that says nothing, or None if there is none.
         higher_is_better: Direction.
     """
 
     name: str
     description: str
-    low: float = 0.0
-    high: float = 1.0
+    low: float | None = 0.0
+    high: float | None = 1.0
     chance: float | None = None
     higher_is_better: bool = True
+
+    def allows(self, value: float) -> bool:
+        """Return whether ``value`` is a number within the range."""
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return math.isfinite(value) and low <= value <= high
 
 
 @dataclass(frozen=True)

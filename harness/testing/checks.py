@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +130,7 @@ def _spec(bench: _Bench) -> Iterator[str]:
     if bench.scorer().primary_metric not in names:
         yield f"the scorer ranks by '{bench.scorer().primary_metric}', which is not declared"
     for metric in spec.metrics:
-        if metric.chance is not None and not metric.low <= metric.chance <= metric.high:
+        if metric.chance is not None and not metric.allows(metric.chance):
             yield f"chance of '{metric.name}' is outside its range"
     if spec.fidelity not in {None, "input", "output"}:
         yield f"fidelity is '{spec.fidelity}', not 'input', 'output' or None"
@@ -164,7 +163,7 @@ def _metric_complaints(bench: _Bench, score: Score) -> Iterator[str]:
         if value is None:
             if not score.reasons.get(name):
                 yield f"'{name}' is undefined without a reason"
-        elif not math.isfinite(value) or not declared[name].low <= value <= declared[name].high:
+        elif name in declared and not declared[name].allows(value):
             yield f"'{name}' is {value}, outside its declared range"
 
 

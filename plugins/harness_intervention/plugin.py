@@ -6,8 +6,6 @@ from harness.api import CLASSIFICATION_METRICS, MetricSpec, Need, ScorerSpec, ho
 
 __all__ = ["INTERVENTION", "OUTPUT_TOKENS", "harness_scorers"]
 
-_MOST_NATS = 1e6  # beyond what the longest explanation that is shown can have
-
 INTERVENTION = ScorerSpec(
     name="intervention",
     version=2,
@@ -19,16 +17,16 @@ INTERVENTION = ScorerSpec(
         MetricSpec(
             "surprisal_reduction",
             "nats by which steered text makes the explanation less surprising than clean text, mean over prompts",
-            low=-_MOST_NATS,
-            high=_MOST_NATS,
+            low=None,
+            high=None,
             chance=0.0,
         ),
         MetricSpec("win_rate", "P(steered text shows the explanation more than clean text), ties half", chance=0.5),
         MetricSpec(
             "baseline_margin",
             "surprisal_reduction less that of other directions of the same source at the same KL divergence",
-            low=-2 * _MOST_NATS,
-            high=2 * _MOST_NATS,
+            low=None,
+            high=None,
             chance=0.0,
         ),
     ),

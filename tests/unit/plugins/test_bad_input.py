@@ -172,8 +172,7 @@ def _check(spec: ScorerSpec, found: Score) -> None:
             assert "\n" not in reason
             assert "nan" not in reason.lower().split()
         else:
-            assert math.isfinite(value), name
-            assert declared[name].low <= value <= declared[name].high, name
+            assert declared[name].allows(value), name
     for item in found.items:
         assert item.outcome is Outcome.OK or (item.prediction is None and item.value is None), item.key
         assert item.value is None or math.isfinite(item.value), item.key

@@ -370,8 +370,7 @@ def complete(name: str, found: Score) -> None:
         if value is None:
             assert found.reasons[metric.name]
         else:
-            assert math.isfinite(value)
-            assert metric.low <= value <= metric.high
+            assert metric.allows(value)
             assert metric.name not in found.reasons
     assert set(found.metrics) == {metric.name for metric in SPECS[name].metrics}
     values = [value for part in found.breakdown.values() for value in part.values()]

@@ -160,6 +160,17 @@ def test_a_wrong_spec_is_named() -> None:
     assert "spec" in failed(spec_of(Good, primary_metric="other"))
     assert "spec" in failed(spec_of(Good, api_version=99))
     assert "spec" in failed(spec_of(Good, metrics=(MetricSpec("share", "share of yes", chance=2.0),)))
+    assert "spec" in failed(spec_of(Good, metrics=(MetricSpec("share", "share of yes", low=None, chance=2.0),)))
+
+
+def test_a_metric_need_not_have_bounds() -> None:
+    free = MetricSpec("nats", "n", low=None, high=None)
+    assert free.allows(-1e9)
+    assert free.allows(1e9)
+    assert not free.allows(float("inf"))
+    assert not MetricSpec("nats", "n", high=None).allows(-0.1)
+    share = MetricSpec("share", "share of yes", low=None, high=None, chance=2.0)
+    assert failed(spec_of(Good, metrics=(share,))) == set()
 
 
 def test_a_scorer_that_raises_fails_with_what_it_raised() -> None:
