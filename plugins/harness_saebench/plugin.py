@@ -9,18 +9,19 @@ __all__ = ["SAEBENCH", "harness_scorers"]
 
 _ACCURACY = MetricSpec(
     "accuracy",
-    f"share of windows judged rightly; naming none gives {N_RANDOM}/{N_SHOWN}",
+    f"share of windows judged rightly, the protocol's number; naming none gives {N_RANDOM}/{N_SHOWN}",
     chance=N_RANDOM / N_SHOWN,
 )
 
 SAEBENCH = ScorerSpec(
     name="saebench",
+    version=2,
     summary="Which of 14 windows activate the feature? One question to a judge, as in SAEBench",
     factory="harness_saebench.scorer:SAEBenchScorer",
     config="harness_saebench.config:SAEBenchConfig",
     citation="Karvonen et al. 2025, SAEBench, arXiv 2503.09532 (automated interpretability)",
     metrics=(_ACCURACY, *(metric for metric in CLASSIFICATION_METRICS if metric.name != "auroc")),
-    primary_metric="accuracy",
+    primary_metric="balanced_accuracy",
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
 )

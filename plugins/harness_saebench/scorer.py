@@ -21,7 +21,7 @@ from harness.api import (
     generator,
     judge_of,
 )
-from harness_saebench.config import N_RANDOM, N_SHOWN, N_TOP, N_WEIGHTED
+from harness_saebench.config import N_RANDOM, N_SHOWN, N_TOP, N_WEIGHTED, SAEBENCH
 from harness_saebench.prompt import REMINDER, messages, read_numbers, schema
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class SAEBenchScorer:
     """Shows 14 windows at once and asks which of them hold what the explanation names.
 
     Karvonen et al. 2025 (arXiv 2503.09532), automated interpretability: 2 of the strongest windows, 2 weighted by
-    importance, 10 random ones, shuffled and unmarked.
+    importance, 10 random ones, shuffled and unmarked. The protocol's number is the accuracy, of which the level without
+    knowledge depends on how many windows a judge names: 10/14 for none, 4/14 for all. Ranked is by the balanced
+    accuracy, which is 0.5 on average however many are named at random.
     """
 
     def __init__(self, config: SAEBenchConfig) -> None:
@@ -47,8 +49,8 @@ class SAEBenchScorer:
 
     @property
     def primary_metric(self) -> str:
-        """Return ``accuracy``."""
-        return "accuracy"
+        """Return ``balanced_accuracy``, or ``accuracy`` under ``compat: saebench``."""
+        return "accuracy" if self.config.compat == SAEBENCH else "balanced_accuracy"
 
     async def score(self, record: ScoreRecord, explanation: Explanation, resources: Resources) -> Score:
         """Return the score of ``explanation`` over 14 of the record's windows.
@@ -73,7 +75,10 @@ class SAEBenchScorer:
         answer = await ask(judge, request, lambda reply: read_numbers(reply, N_SHOWN), REMINDER, self.config.re_asks)
         items = tuple(_item(example, number, answer) for number, example in enumerate(shown, 1))
         metrics = _metrics(items)
-        return replace(metrics, items=items, usage=answer.usage, breakdown=breakdown(items, graded="mean_p_yes"))
+        parts = breakdown(items, graded="mean_p_yes")
+        if answer.value is not None:
+            parts["named"] = _named(len(answer.value))
+        return replace(metrics, items=items, usage=answer.usage, breakdown=parts)
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take."""
@@ -127,6 +132,13 @@ def _item(example: Example, number: int, answer: Answer[frozenset[int]]) -> Item
         reply=answer.reply,
         error=answer.error,
     )
+
+
+def _named(count: int) -> dict[str, float | None]:
+    """Return how many windows were named, and the accuracy that naming as many at random has on average."""
+    activating = N_SHOWN - N_RANDOM
+    right = count * activating + (N_SHOWN - count) * N_RANDOM
+    return {"n": float(count), "accuracy_at_random": right / N_SHOWN**2}
 
 
 def _metrics(items: Sequence[Item]) -> Score:

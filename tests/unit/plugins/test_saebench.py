@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -13,7 +14,17 @@ from harness_saebench.scorer import SAEBenchScorer, draw_windows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api import ConfigError, ExampleKind, ExampleSet, Outcome, Resources, Score, TaskKind
+from harness.api import (
+    ConfigError,
+    ExampleKind,
+    ExampleSet,
+    Outcome,
+    Resources,
+    Score,
+    TaskKind,
+    UnknownNameError,
+    generator,
+)
 from harness.testing import FailingJudge, OracleJudge, ScriptedJudge, check_scorer, make_explanation, make_record
 
 CONF = Path(__file__).parents[3] / "conf" / "scorers"
@@ -55,6 +66,7 @@ async def test_a_right_answer_gets_full_marks_in_one_call() -> None:
 async def test_naming_none_gives_ten_of_fourteen_which_is_the_declared_chance(reply: str) -> None:
     found = await score(ScriptedJudge([reply]))
     assert found.metrics["accuracy"] == pytest.approx(0.714, abs=0.001)
+    assert found.breakdown["named"] == {"n": 0.0, "accuracy_at_random": pytest.approx(10 / 14)}
     assert found.metrics["balanced_accuracy"] == 0.5
     assert found.metrics["precision"] is None
     chances = {metric.name: metric.chance for metric in SAEBENCH.metrics}
@@ -65,6 +77,26 @@ async def test_naming_all_gives_four_of_fourteen() -> None:
     found = await score(ScriptedJudge([str(list(range(1, 15)))]))
     assert found.metrics["accuracy"] == pytest.approx(4 / 14)
     assert found.metrics["balanced_accuracy"] == 0.5
+    assert found.breakdown["named"] == {"n": 14.0, "accuracy_at_random": pytest.approx(4 / 14)}
+
+
+@pytest.mark.parametrize("count", [1, 5, 9, 13])
+async def test_naming_any_number_at_random_has_one_balanced_accuracy_and_many_accuracies(count: int) -> None:
+    rng = generator(count, "windows named")
+    named = [sorted(rng.choice(range(1, 15), size=count, replace=False).tolist()) for _ in range(100)]
+    found = [await score(ScriptedJudge([str(numbers)]), seed=seed) for seed, numbers in enumerate(named)]
+    balanced = [one.metrics["balanced_accuracy"] for one in found]
+    plain = [one.metrics["accuracy"] for one in found]
+    assert fmean(value for value in balanced if value is not None) == pytest.approx(0.5, abs=0.05)
+    expected = found[0].breakdown["named"]["accuracy_at_random"]
+    assert fmean(value for value in plain if value is not None) == pytest.approx(expected, abs=0.04)
+
+
+def test_explanations_are_ranked_by_the_protocols_number_if_that_is_asked_for() -> None:
+    assert SAEBenchScorer(SAEBenchConfig()).primary_metric == SAEBENCH.primary_metric == "balanced_accuracy"
+    assert SAEBenchScorer(SAEBenchConfig(compat="saebench")).primary_metric == "accuracy"
+    with pytest.raises(UnknownNameError, match="saebench"):
+        SAEBenchConfig(compat="saebenhc")
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.TRUNCATED, Outcome.ERROR, Outcome.UNPARSED])
