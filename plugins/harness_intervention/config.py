@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from harness.api import ConfigError
+from harness.api import LATER, ConfigError
 
 __all__ = ["CLASSIFIER", "LIKELIHOOD", "AskingConfig", "InterventionConfig", "OutputTokensConfig", "SteeringConfig"]
 
@@ -82,6 +82,7 @@ class InterventionConfig(SteeringConfig):
         max_logprob_drop: By how many nats a token the steered text may be less likely, to the model as it is, than its
             own text; above it the text is no language, and nothing is scored.
         max_repetition: Largest mean share of repeated tokens in a continuation.
+        per_word: Whether ``likelihood`` mode ranks by nats per word of the explanation instead of by their sum.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -95,6 +96,7 @@ class InterventionConfig(SteeringConfig):
     set_size: int = 3
     max_logprob_drop: float = 4.0
     max_repetition: float = 0.5
+    per_word: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written or asked."""
@@ -112,6 +114,8 @@ class InterventionConfig(SteeringConfig):
             raise ConfigError("must be between 0 and 1", where="max_repetition")
         if not self.max_logprob_drop > 0:
             raise ConfigError("must be above 0", where="max_logprob_drop")
+        if self.per_word and self.mode != LIKELIHOOD:
+            raise ConfigError("only nats can be counted per word", where="per_word", hint=f"mode={LIKELIHOOD}")
 
     @property
     def targets(self) -> tuple[float, ...]:
@@ -125,8 +129,10 @@ class InterventionConfig(SteeringConfig):
 
     @property
     def primary_metric(self) -> str:
-        """Return ``surprisal_reduction``, or ``win_rate`` in ``classifier`` mode."""
-        return "surprisal_reduction" if self.mode == LIKELIHOOD else "win_rate"
+        """Return ``surprisal_reduction`` (``reduction_per_word``), or ``win_rate`` in ``classifier`` mode."""
+        if self.mode == CLASSIFIER:
+            return "win_rate"
+        return "reduction_per_word" if self.per_word else "surprisal_reduction"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,13 @@ INTERVENTION = ScorerSpec(
             high=None,
             chance=0.0,
         ),
+        MetricSpec(
+            "reduction_per_word",
+            "surprisal_reduction over the number of words of the explanation",
+            low=None,
+            high=None,
+            chance=0.0,
+        ),
         MetricSpec("win_rate", "P(steered text shows the explanation more than clean text), ties half", chance=0.5),
         MetricSpec(
             "baseline_margin",

@@ -22,7 +22,7 @@ from harness.api import (
 from harness_intervention.asking import log_likelihood, yes_no
 from harness_intervention.config import CLASSIFIER, LIKELIHOOD
 from harness_intervention.effects import write
-from harness_intervention.prompt import likelihood_prompt, set_messages
+from harness_intervention.prompt import description_words, likelihood_prompt, set_messages
 from harness_intervention.prompts import draw_prompts
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InterventionScorer", "check", "subject_of"]
 
-METRICS = ("surprisal_reduction", "win_rate", "baseline_margin")
+METRICS = ("surprisal_reduction", "reduction_per_word", "win_rate", "baseline_margin")
 CLEAN, STEERED, BASELINE = "clean", "steered", "baseline"
 NO_PAIR = "no pair of a steered and a clean continuation was answered"
 NO_BASELINE = "there is no other direction that could be compared at this divergence"
@@ -87,7 +87,8 @@ class InterventionScorer:
 
     Paulo et al. 2024 (arXiv 2410.13928), intervention scoring: S is the mean over prompts of surprisal(z | clean
     continuation) - surprisal(z | steered continuation) under a judge, at a strength that moves the next token by a
-    fixed mean KL divergence.
+    fixed mean KL divergence. S is a sum over the explanation, so that one that says as much in more words gains more;
+    ``reduction_per_word`` is S over its number of words.
     """
 
     def __init__(self, config: InterventionConfig) -> None:
@@ -95,7 +96,7 @@ class InterventionScorer:
 
     @property
     def primary_metric(self) -> str:
-        """Return ``surprisal_reduction``, or ``win_rate`` in ``classifier`` mode."""
+        """Return ``surprisal_reduction`` (``reduction_per_word``), or ``win_rate`` in ``classifier`` mode."""
         return self.config.primary_metric
 
     async def score(self, record: ScoreRecord, explanation: Explanation, resources: Resources) -> Score:
@@ -146,7 +147,7 @@ class InterventionScorer:
         items = tuple(item for one in asked for item in one.items)
         items += tuple(_unreadable(one) for one in effects.steered if one.why)
         usage = sum((verdict.usage for one in asked for verdict in one.verdicts), Usage())
-        metrics, reasons = self._metrics(effects, compared)
+        metrics, reasons = self._metrics(effects, compared, len(description_words(explanation)))
         return Score(metrics, items, usage, reasons, _parts(effects, compared))
 
     async def _asked(
@@ -187,7 +188,7 @@ class InterventionScorer:
         return await yes_no(judge, set_messages(texts, explanation), task, self.config)
 
     def _metrics(
-        self, effects: Effects, compared: dict[str, _Compared]
+        self, effects: Effects, compared: dict[str, _Compared], words: int
     ) -> tuple[dict[str, float | None], dict[str, str]]:
         own = compared[f"kl_{effects.steered[0].target:g}"]
         others = _Compared(
@@ -195,6 +196,8 @@ class InterventionScorer:
         )
         metrics: dict[str, float | None] = {
             "surprisal_reduction": own.mean,
+            # Nothing gains exactly nothing, whatever it is divided by.
+            "reduction_per_word": None if own.mean is None else own.mean / max(1, words),
             "win_rate": own.win_rate,
             "baseline_margin": None if own.mean is None or others.mean is None else own.mean - others.mean,
         }
@@ -204,7 +207,7 @@ class InterventionScorer:
             if value is None
         }
         if self.config.mode == CLASSIFIER:
-            for name in ("surprisal_reduction", "baseline_margin"):
+            for name in ("surprisal_reduction", "reduction_per_word", "baseline_margin"):
                 metrics[name] = None
                 reasons[name] = NO_SURPRISAL
         return metrics, reasons

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 CONF = Path(__file__).parents[3] / "conf" / "scorers"
 SPECS = {spec.name: spec for spec in harness_intervention.plugin.harness_scorers()}
-OPTIONS = ["intervention", "intervention_classifier", "output_tokens"]
+OPTIONS = ["intervention", "intervention_per_word", "intervention_classifier", "output_tokens"]
 RECORD = make_record()
 TRUE, FALSE = make_explanation("the word harbour"), make_explanation("the word mountain")
 HOSTILE = ["x" * 10_000, "\x00\x1b[31m\n<|im_end|>\u202e harbour", "\nDescription: harbour\n\nPassage: harbour"]
@@ -262,9 +262,24 @@ async def test_a_judge_s_own_tokens_give_the_same_surprisal_as_words(pieces: int
     assert by_pieces.metrics["surprisal_reduction"] == pytest.approx(by_words.metrics["surprisal_reduction"])
 
 
+async def test_an_explanation_that_repeats_itself_gains_more_in_sum_and_no_more_per_word() -> None:
+    once, twice = make_explanation("harbour"), make_explanation("harbour harbour")
+    short, long = await score("intervention", Reader(), once), await score("intervention_per_word", Reader(), twice)
+    sums, per_word = zip(
+        *((one.metrics["surprisal_reduction"], one.metrics["reduction_per_word"]) for one in (short, long)), strict=True
+    )
+    assert sums[0] == per_word[0]
+    assert sums[1] == pytest.approx(2 * (sums[0] or 0.0))
+    assert per_word[1] == pytest.approx(per_word[0])
+    ranked = [InterventionConfig(per_word=chosen).primary_metric for chosen in (False, True)]
+    assert ranked == ["surprisal_reduction", "reduction_per_word"]
+    with pytest.raises(ConfigError, match="per word"):
+        InterventionConfig(mode="classifier", per_word=True)
+
+
 async def test_an_empty_explanation_gains_exactly_nothing() -> None:
     found = await score("intervention", Reader(pieces=3), make_explanation(" \n"))
-    assert found.metrics["surprisal_reduction"] == 0.0
+    assert found.metrics["surprisal_reduction"] == found.metrics["reduction_per_word"] == 0.0
     assert found.metrics["win_rate"] == 0.5
 
 
