@@ -149,7 +149,7 @@ def describe(resolved: ResolvedRun) -> str:
     lines = [
         f"run        {run_id(resolved)}",
         f"subjects   {', '.join(resolved.subjects)}",
-        f"features   {feature_count(resolved)} at most ({resolved.features.select})",
+        f"features   {_features(resolved)}",
         f"sets       {', '.join(sets)}",
         f"examples   {_examples(resolved)}",
         *estimator.sources(),
@@ -167,6 +167,14 @@ def describe(resolved: ResolvedRun) -> str:
         "Answers already in the cache and finished units cost nothing."
     )
     return "\n".join(lines)
+
+
+def _features(resolved: ResolvedRun) -> str:
+    select = resolved.features.select
+    if select == "all":
+        # How many a source has is known once it is read, and a dry run reads nothing.
+        return f"all of each source; the estimate is for {resolved.features.n} of each (features.n)"
+    return f"{feature_count(resolved)} at most ({select})"
 
 
 def _examples(resolved: ResolvedRun) -> str:

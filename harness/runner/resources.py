@@ -175,18 +175,38 @@ class RunResources:
         )
 
     def _check_scorers(self, judge: LLM) -> None:
-        """Let every scorer say what the judge lacks, before the first question is paid for."""
-        for scorer in self._resolved.scorers.values():
+        """Let every scorer say what the judge lacks, before the first question is paid for.
+
+        Raises:
+            LLMError: What the first of them said; where others can go on, also how to leave out those that cannot.
+        """
+        refused: dict[str, LLMError] = {}
+        for name, scorer in self._resolved.scorers.items():
             spec: Any = scorer.registered.spec
             check = spec.resolve_check()
             if check is not None and Need.JUDGE in spec.needs:
-                check(scorer.config, judge)
+                try:
+                    check(scorer.config, judge)
+                except LLMError as error:
+                    refused[name] = error
+        if refused:
+            raise _with_way_out(refused, len(self._resolved.scorers))
 
     def _open_embedder(self) -> Embedder | None:
         config = self._resolved.embedder
         if self._embedder is None and config is not None:
             self._embedder = open_embedder(config, self._cache)
         return self._embedder
+
+
+def _with_way_out(refused: Mapping[str, LLMError], of: int) -> LLMError:
+    """Return the first of the errors; its hint also says how to go on without the scorers, if any is left."""
+    first = next(iter(refused.values()))
+    if len(refused) == of:
+        return first
+    without = " ".join(f"'~scorers.{name}'" for name in refused)
+    hint = f"{first.hint}; or go on without: {without}" if first.hint else f"to go on without: {without}"
+    return LLMError(first.what, where=first.where, hint=hint)
 
 
 def _shown(value: Any) -> str:

@@ -104,3 +104,9 @@ def test_each_roles_sum_is_shown(tmp_path: Path) -> None:
     (line,) = [line for line in lines if line.startswith("all of the judge's")]
     assert line.split()[-5:] == ["72", f"{calls:,}", f"{tokens_in:,}", f"{tokens_out:,}", "0.00"]
     assert sum("tokens by 4 characters a token; price: free" in line for line in lines) == 2
+
+
+def test_how_many_features_a_source_has_is_not_guessed_at(tmp_path: Path) -> None:
+    assert "features   all of each source; the estimate is for 7 of each (features.n)" in describe(
+        demo(tmp_path, "features=all", "features.n=7")
+    )

@@ -86,6 +86,19 @@ async def test_what_a_judge_lacks_is_said_before_anything_is_asked(
     assert set(resources.started()) == {"explainer"}
 
 
+async def test_scorers_that_the_judge_cannot_serve_are_named_with_the_way_to_go_on_without_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    resources, _ = opened_by(bench, monkeypatch, tmp_path, grades=False)
+    graded = bench.resolved.scorers["detection"]
+    listed = replace(graded, name="listed", config=replace(graded.config, mode="list"))
+    bench.change(scorers={"detection": graded, "again": replace(graded, name="again"), "listed": listed})
+    resources = RunResources(bench.resolved, tmp_path, ModelPool(tmp_path, SILENT), SILENT)
+    with pytest.raises(LLMError) as caught:
+        await resources.check()
+    assert str(caught.value).endswith("or go on without: '~scorers.detection' '~scorers.again'")
+
+
 async def test_all_roles_of_a_run_share_one_budget_and_one_gate(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
