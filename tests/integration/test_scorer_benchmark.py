@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from scipy.stats import t
 
 from harness.leaderboard import service
 from harness.materials import cache_root
@@ -90,11 +91,13 @@ def test_every_scorer_tells_true_explanations_from_other_ones(reports: dict[str,
 def test_scorers_are_at_chance_on_wrong_explanations(
     reports: dict[str, dict[str, Any]], scorer: str, name: str
 ) -> None:
-    """Of so many intervals at 95 % some miss chance by chance, so three standard errors must hold it, or nearly do."""
+    """The intervals are as wide as it takes for all of them together to hold chance in 95 of 100 benchmarks."""
     found = reports[scorer]["scores"][name]
     if found["n"] < FEWEST:
         pytest.skip("undefined for nearly all: a text that the explanation does not fit is seldom rated as holding it")
-    assert abs(found["mean"] - CHANCE[scorer]) <= 3 * found["se"] + 0.01
+    level = 1 - 0.05 / (len(CHANCE) * len(WRONG))  # Bonferroni
+    reach = t.ppf((1 + level) / 2, found["n"] - 1) * found["se"]
+    assert found["mean"] == pytest.approx(CHANCE[scorer], abs=reach + 1e-9)
 
 
 def test_only_a_scorer_that_asks_about_tokens_tells_a_wrong_token(reports: dict[str, dict[str, Any]]) -> None:
