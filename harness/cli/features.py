@@ -121,8 +121,9 @@ def _row(facts: FeatureFacts, found: Overview) -> tuple[str, ...]:
     tokens = [_quoted(entry.text) for entry in facts.top_tokens[:_TOKENS_SHOWN]]
     more = found.more.get(facts.feature, {})
     parts = [" ".join(tokens)]
-    if more.get("promoted_tokens"):
-        parts.append("promotes " + " ".join(_quoted(text) for text in more["promoted_tokens"][:_TOKENS_SHOWN]))
+    for verb, key in (("promotes", "promoted_tokens"), ("suppresses", "suppressed_tokens")):
+        if more.get(key):
+            parts.append(f"{verb} " + " ".join(_quoted(text) for text in more[key][:_TOKENS_SHOWN]))
     if more.get("nearest_by_direction"):
         parts.append(f"like {_numbers(more['nearest_by_direction'], 'cosine')}")
     if more.get("nearest_by_tokens"):

@@ -204,7 +204,9 @@ def _add_features(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--sort", default="density", metavar="FACT", help="largest first (default: density)")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="rows shown, 0 for all (default: 20)")
     parser.add_argument("--neighbours", type=int, default=0, metavar="K", help="also the K nearest features of each")
-    parser.add_argument("--logits", type=int, default=0, metavar="K", help="also the K tokens each promotes most")
+    parser.add_argument(
+        "--logits", type=int, default=0, metavar="K", help="also the K tokens each promotes most, and suppresses most"
+    )
     parser.add_argument(
         "--scrambled",
         type=int,

@@ -146,6 +146,7 @@ class FeatureStatistics:
         top_tokens: Tokens on which it fires most, with the mean activation, from the explain half only.
         sampling: What part of the corpus is known of the feature; None for all of it. The numbers of tokens and the
             largest value are exact all the same.
+        bottom_logit_tokens: Tokens its write direction suppresses most by the direct path, if they were asked for.
     """
 
     n_tokens: int
@@ -156,6 +157,7 @@ class FeatureStatistics:
     top_logit_tokens: tuple[str, ...] = ()
     top_tokens: tuple[tuple[str, float], ...] = ()
     sampling: Sampling | None = None
+    bottom_logit_tokens: tuple[str, ...] = ()
 
     @property
     def density(self) -> float:
@@ -206,9 +208,8 @@ class FeatureRecord:
     def for_scoring(self) -> ScoreRecord:
         """Return the part a scorer may see."""
         kept: dict[str, Any] = {name: getattr(self.statistics, name) for name in self.statistics.__dataclass_fields__}
-        # Neither may tell a scorer what an explainer was told.
-        kept["top_tokens"] = ()
-        kept["top_logit_tokens"] = ()
+        # None of them may tell a scorer what an explainer was told.
+        kept |= {"top_tokens": (), "top_logit_tokens": (), "bottom_logit_tokens": ()}
         return ScoreRecord(self.subject, self.feature, FeatureStatistics(**kept), self.score)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from omegaconf import MISSING
 
 from harness.errors import ConfigError, UnknownNameError
+from harness.identity import LATER
 
 __all__ = [
     "AskingConfig",
@@ -49,6 +50,7 @@ class DefaultConfig:
         max_tokens: Most tokens of the reply; None means 80, or 320 with ``chain_of_thought``.
         temperature: 0 for the likeliest reply.
         repeat: Number of the repetition; another number asks a sampling model again.
+        suppressed_tokens: With ``logit_weights``, list apart from them the tokens the feature makes less likely.
     """
 
     threshold: float = 0.3
@@ -60,6 +62,7 @@ class DefaultConfig:
     max_tokens: int | None = None
     temperature: float = 0.0
     repeat: int = 0
+    suppressed_tokens: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         _within("threshold", self.threshold, 0 <= self.threshold < 1, "at least 0 and less than 1")
@@ -68,6 +71,7 @@ class DefaultConfig:
         _within("max_tokens", self.max_tokens, self.max_tokens is None or self.max_tokens >= 1, "at least 1, or null")
         _within("temperature", self.temperature, self.temperature >= 0, "at least 0")
         _within("repeat", self.repeat, self.repeat >= 0, "at least 0")
+        _beside_promoted(self)
 
 
 @dataclass
@@ -154,6 +158,7 @@ class MaxActivationLogitsConfig:
         max_tokens: Most tokens of the reply.
         temperature: 0 for the likeliest reply.
         repeat: Number of the repetition; another number asks a sampling model again.
+        suppressed_tokens: With ``logit_weights``, list apart from them the tokens the feature makes less likely.
     """
 
     max_windows: int = 10
@@ -162,9 +167,11 @@ class MaxActivationLogitsConfig:
     max_tokens: int = 40
     temperature: float = 0.0
     repeat: int = 0
+    suppressed_tokens: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         _within("side_tokens", self.side_tokens, self.side_tokens >= 0, "at least 0")
+        _beside_promoted(self)
         _asking(self.max_windows, self.max_tokens, self.temperature, self.repeat)
 
 
@@ -173,16 +180,18 @@ class LogitTokensConfig:
     """How the ``logit_tokens`` explainer asks.
 
     Attributes:
-        logit_weights: Always true: the tokens a feature promotes are all this explainer sees.
+        logit_weights: Always true: the tokens a feature promotes (and suppresses) are all this explainer sees.
         max_tokens: Most tokens of the reply.
         temperature: 0 for the likeliest reply.
         repeat: Number of the repetition; another number asks a sampling model again.
+        suppressed_tokens: With ``logit_weights``, list apart from them the tokens the feature makes less likely.
     """
 
     logit_weights: bool = True
     max_tokens: int = 60
     temperature: float = 0.0
     repeat: int = 0
+    suppressed_tokens: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         _within("logit_weights", self.logit_weights, self.logit_weights, "true; this explainer sees nothing else")
@@ -284,6 +293,11 @@ def _asking(max_windows: int, max_tokens: int, temperature: float, repeat: int) 
     _within("max_tokens", max_tokens, max_tokens >= 1, "at least 1")
     _within("temperature", temperature, temperature >= 0, "at least 0")
     _within("repeat", repeat, repeat >= 0, "at least 0")
+
+
+def _beside_promoted(config: DefaultConfig | MaxActivationLogitsConfig) -> None:
+    wanted = config.suppressed_tokens
+    _within("suppressed_tokens", wanted, config.logit_weights or not wanted, "false, or set logit_weights=true as well")
 
 
 def _within(name: str, value: object, ok: bool, allowed: str) -> None:

@@ -27,10 +27,12 @@ __all__ = ["DefaultExplainer"]
 _MAX_TOKENS = 80
 _MAX_TOKENS_REASONING = 320
 # For estimates, as measured on the demo, whose windows have 16 tokens: what a window has beside its text ("Text 1:",
-# the marks, the end of the line), the list of marked words, one line of strengths, and how long answers are.
+# the marks, the end of the line), the list of marked words, one line of strengths, a list of promoted or suppressed
+# tokens, and how long answers are.
 _TOKENS_BESIDE_WINDOW = 7
 _MARKED_LIST_TOKENS = 35
 _STRENGTHS_TOKENS = 15
+_LIST_TOKENS = 50
 _MARKER_TOKENS = 6
 _EXPLANATION_TOKENS = 8
 _REASONING_TOKENS = 90
@@ -61,11 +63,12 @@ class DefaultExplainer:
         windows = min(n_examples, config.max_windows)
         per_window = window_tokens + _TOKENS_BESIDE_WINDOW + (_STRENGTHS_TOKENS if config.show_activations else 0)
         shared = counter.chat((*shared_prefix(config), Message("user", "")))
+        listed = _LIST_TOKENS if config.suppressed_tokens else 0
         output = _MARKER_TOKENS + _EXPLANATION_TOKENS
         output += _REASONING_TOKENS if config.chain_of_thought else 0
         return ExplainerEstimate(
             calls=1,
-            input_tokens=shared + windows * per_window + _MARKED_LIST_TOKENS,
+            input_tokens=shared + windows * per_window + _MARKED_LIST_TOKENS + listed,
             output_tokens=min(output, self._max_tokens),
             explanation_tokens=_EXPLANATION_TOKENS,
         )

@@ -15,6 +15,7 @@ class FewShot:
         windows: Texts in which the active runs stand between ``<<`` and ``>>``.
         strengths: For each window its active tokens with their strength, 0 to 10.
         promoted: Tokens the feature promotes.
+        suppressed: Tokens the feature suppresses.
         reasoning: Worked reasoning, for the chain of thought.
         explanation: The answer.
     """
@@ -22,6 +23,7 @@ class FewShot:
     windows: tuple[str, ...]
     strengths: tuple[tuple[tuple[str, int], ...], ...]
     promoted: tuple[str, ...]
+    suppressed: tuple[str, ...]
     reasoning: str
     explanation: str
 
@@ -41,6 +43,7 @@ FEW_SHOTS = (
             ((" drum", 5),),
         ),
         promoted=(" music", " played", " orchestra", " strings"),
+        suppressed=(" voters", " acres", " enzyme", "();"),
         reasoning=(
             "The marked words are violin, piano, trumpets, flute, cello and drum. Every one of them is a thing that "
             "people play to make music; the words around them vary."
@@ -61,6 +64,7 @@ FEW_SHOTS = (
             ((" how", 6),),
         ),
         promoted=(" is", " are", " did", " would"),
+        suppressed=(" thereby", " Ltd", " namely", "'ll"),
         reasoning=(
             "The marked words are who, why, where, what and how. Each opens a question; in the man who and knew what "
             "to say, where nothing is asked, the same words are unmarked."
@@ -76,6 +80,7 @@ FEW_SHOTS = (
         ),
         strengths=(((")", 9),), (("))", 10),), ((")", 6),), ((")", 9),)),
         promoted=("\u21b5", ";", " #", ":"),
+        suppressed=(" whom", " ourselves", " sadly", " twentieth"),
         reasoning=(
             "The marked tokens are closing brackets. Those of ordinary prose, as in (see the notes), are unmarked; the "
             "marked ones end the arguments of a call in program code."

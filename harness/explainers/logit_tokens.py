@@ -1,8 +1,8 @@
 """The ``logit_tokens`` explainer: an explanation of what a feature says, from the tokens it promotes and nothing else.
 
 For output features: those that are told by what they make likelier, not by what they fire on. The tokens are those of
-the direct path (logit lens). Scorers that show texts cannot do such explanations justice; scorers that steer the
-subject can.
+the direct path (logit lens); the ones the feature suppresses are listed apart, if asked for. Scorers that show texts
+cannot do such explanations justice; scorers that steer the subject can.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from harness.outcome import Outcome
 from harness.text import for_prompt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.examples.record import ExplainRecord
     from harness.explainers.config import LogitTokensConfig
     from harness.explainers.protocol import ExplainerResources
@@ -31,6 +33,14 @@ _INSTRUCTIONS = (
     "makes likelier to come next, the most promoted first. Name what most of them have in common, by meaning, form "
     f"or use, as specifically as they allow. Do not list the tokens. Answer with one line: {MARKER} and a phrase of "
     "at most 20 words."
+)
+_BOTH_INSTRUCTIONS = (
+    "You name what one feature of a language model does to what the model says. You are shown two lists: the tokens "
+    "that the feature makes likelier to come next, the most promoted first, and the tokens that it makes less likely, "
+    "the most suppressed first. Name what most of the likelier tokens have in common, by meaning, form or use, as "
+    "specifically as they allow. Where most of the less likely tokens have something in common too, say as well what "
+    "the feature suppresses; where only they have, say that alone, as something suppressed. Do not list the tokens. "
+    f"Answer with one line: {MARKER} and a phrase of at most 20 words."
 )
 _LIST_TOKENS = 50
 _OUTPUT_TOKENS = 14
@@ -53,7 +63,7 @@ class LogitTokens:
         if not record.statistics.top_logit_tokens:
             error = f"nothing is known of the tokens that feature {record.feature} promotes"
             return Draft(None, Outcome.ERROR, error=error)
-        messages = logit_messages(record)
+        messages = logit_messages(record, self._config)
         completion = await llm.complete(request(messages, self._config, self._config.max_tokens, resources.seed))
         return draft_of(completion, messages, read_label)
 
@@ -64,12 +74,23 @@ class LogitTokens:
         counter: TokenCounter = APPROXIMATE,
     ) -> ExplainerEstimate:
         """Return one call: the instructions counted as they are, tokens and answer by what is usual."""
-        fixed = counter.chat((Message("system", _INSTRUCTIONS), Message("user", "")))
+        lists = 2 if self._config.suppressed_tokens else 1
+        fixed = counter.chat((Message("system", _instructions(self._config)), Message("user", "")))
         output = min(_OUTPUT_TOKENS, self._config.max_tokens)
-        return ExplainerEstimate(1, fixed + _LIST_TOKENS, output, _EXPLANATION_TOKENS)
+        return ExplainerEstimate(1, fixed + lists * _LIST_TOKENS, output, _EXPLANATION_TOKENS)
 
 
-def logit_messages(record: ExplainRecord) -> tuple[Message, ...]:
-    """Return the prompt for one feature: the instructions and its promoted tokens."""
-    promoted = ", ".join(f'"{for_prompt(token)}"' for token in record.statistics.top_logit_tokens)
-    return Message("system", _INSTRUCTIONS), Message("user", f"Made likelier: {promoted}")
+def logit_messages(record: ExplainRecord, config: LogitTokensConfig) -> tuple[Message, ...]:
+    """Return the prompt for one feature: instructions, promoted tokens and, if asked for, suppressed ones."""
+    lines = [f"Made likelier: {_listed(record.statistics.top_logit_tokens)}"]
+    if config.suppressed_tokens:
+        lines.append(f"Made less likely: {_listed(record.statistics.bottom_logit_tokens)}")
+    return Message("system", _instructions(config)), Message("user", "\n".join(lines))
+
+
+def _instructions(config: LogitTokensConfig) -> str:
+    return _BOTH_INSTRUCTIONS if config.suppressed_tokens else _INSTRUCTIONS
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    return ", ".join(f'"{for_prompt(token)}"' for token in tokens) or "(none)"

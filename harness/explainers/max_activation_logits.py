@@ -36,12 +36,16 @@ _INSTRUCTIONS = (
     "come next. If the strongest tokens share a meaning or form, name that; else look at what comes after them, at "
     f"the likelier tokens, and at the texts. Answer with one line: {MARKER} and a label of 1 to 6 words."
 )
+_SUPPRESSED = (
+    " The tokens that the feature makes less likely may be listed too: they tell what it works against, and give the "
+    "label only where nothing else does."
+)
 _NO_LABEL = re.compile(
     r"(?:it is |it's )?(?:unclear|unknown|none|n/?a|no (?:clear )?(?:pattern|label|answer))\W*", re.IGNORECASE
 )
-_MAX_PROMOTED = 10
+_MAX_LISTED = 10
 _TOKENS_BESIDE_WINDOW = 12
-_PROMOTED_TOKENS = 50
+_LIST_TOKENS = 50
 _OUTPUT_TOKENS = 10
 _EXPLANATION_TOKENS = 5
 
@@ -69,8 +73,8 @@ class MaxActivationLogits:
         """Return one call: the instructions counted as they are, windows and answer by what is usual."""
         config = self._config
         shown = min(window_tokens, 2 * config.side_tokens + 1) + _TOKENS_BESIDE_WINDOW
-        fixed = counter.chat((Message("system", _INSTRUCTIONS), Message("user", "")))
-        fixed += _PROMOTED_TOKENS if config.logit_weights else 0
+        fixed = counter.chat((Message("system", _instructions(config)), Message("user", "")))
+        fixed += _LIST_TOKENS * (config.logit_weights + config.suppressed_tokens)
         return ExplainerEstimate(
             calls=1,
             input_tokens=fixed + min(n_examples, config.max_windows) * shown,
@@ -87,17 +91,24 @@ class _Peak:
 
 
 def label_messages(record: ExplainRecord, config: MaxActivationLogitsConfig) -> tuple[Message, ...]:
-    """Return the prompt for one feature: instructions, strongest tokens, next tokens, promoted tokens, texts."""
+    """Return the prompt for one feature: instructions, strongest tokens, next, promoted and suppressed ones, texts."""
     peaks = _peaks(record.examples.activating, config)
     lines = [
         f"Strongest tokens: {_listed(peak.token for peak in peaks)}",
         f"Tokens after them: {_listed(peak.after for peak in peaks if peak.after is not None)}",
     ]
-    promoted = record.statistics.top_logit_tokens[:_MAX_PROMOTED]
+    promoted = record.statistics.top_logit_tokens[:_MAX_LISTED]
     if config.logit_weights and promoted:
         lines.append(f"Made likelier: {_listed(for_prompt(token) for token in promoted)}")
+    suppressed = record.statistics.bottom_logit_tokens[:_MAX_LISTED]
+    if config.suppressed_tokens and suppressed:
+        lines.append(f"Made less likely: {_listed(for_prompt(token) for token in suppressed)}")
     lines += [f"Text {number}: {peak.text}" for number, peak in enumerate(peaks, start=1)]
-    return Message("system", _INSTRUCTIONS), Message("user", "\n".join(lines))
+    return Message("system", _instructions(config)), Message("user", "\n".join(lines))
+
+
+def _instructions(config: MaxActivationLogitsConfig) -> str:
+    return _INSTRUCTIONS + (_SUPPRESSED if config.suppressed_tokens else "")
 
 
 def read_label(reply: str, truncated: bool) -> ParsedReply:

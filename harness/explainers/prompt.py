@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["build_messages", "choose_windows", "shared_prefix"]
 
 _MAX_STRENGTHS = 11
-_MAX_PROMOTED = 10
+_MAX_LISTED = 10
 _MAX_MARKED = 12
 _MARKED = re.compile(f"{re.escape(DELIMITERS[0].opening)}(.*?){re.escape(DELIMITERS[0].closing)}")
 _Strengths = tuple[tuple[str, int], ...]
@@ -53,6 +53,7 @@ def build_messages(record: ExplainRecord, config: DefaultConfig) -> tuple[Messag
         [strengths(example, config.threshold, largest) for example in examples],
         _count_marked(run.text for runs in windows for run in runs if run.active),
         [for_prompt(token) for token in record.statistics.top_logit_tokens],
+        [for_prompt(token) for token in record.statistics.bottom_logit_tokens],
         marks,
         config,
     )
@@ -82,6 +83,8 @@ def _instructions(config: DefaultConfig) -> str:
         parts.append("Below each text stand the marked tokens with the strength of the feature on them, from 0 to 10.")
     if config.logit_weights:
         parts.append("Tokens the feature makes likelier to come next may be listed as well.")
+    if config.suppressed_tokens:
+        parts.append("So may tokens it makes less likely: they tell what it works against.")
     if config.chain_of_thought:
         parts.append("First reason in two or three sentences about the marked words and the words around them.")
         parts.append(f"Then end with one line: {MARKER} and a specific phrase of at most 20 words.")
@@ -95,6 +98,7 @@ def _question(
     levels: Sequence[_Strengths],
     marked: Sequence[tuple[str, int]],
     promoted: Sequence[str],
+    suppressed: Sequence[str],
     marks: Delimiters,
     config: DefaultConfig,
 ) -> str:
@@ -106,7 +110,9 @@ def _question(
         if config.show_activations:
             lines.append("Strengths: " + ", ".join(f'"{token}" {level}' for token, level in tokens[:_MAX_STRENGTHS]))
     if config.logit_weights and promoted:
-        lines.append("Made likelier: " + ", ".join(f'"{token}"' for token in promoted[:_MAX_PROMOTED]))
+        lines.append("Made likelier: " + ", ".join(f'"{token}"' for token in promoted[:_MAX_LISTED]))
+    if config.suppressed_tokens and suppressed:
+        lines.append("Made less likely: " + ", ".join(f'"{token}"' for token in suppressed[:_MAX_LISTED]))
     lines.append("Marked: " + ", ".join(f'"{text}"' + (f" x{n}" if n > 1 else "") for text, n in marked[:_MAX_MARKED]))
     return "\n".join(lines)
 
@@ -118,7 +124,7 @@ def _count_marked(texts: Iterable[str]) -> list[tuple[str, int]]:
 
 def _shot_question(shot: FewShot, config: DefaultConfig) -> str:
     marked = _count_marked(text for window in shot.windows for text in _MARKED.findall(window))
-    return _question(shot.windows, shot.strengths, marked, shot.promoted, DELIMITERS[0], config)
+    return _question(shot.windows, shot.strengths, marked, shot.promoted, shot.suppressed, DELIMITERS[0], config)
 
 
 def _shot_answer(shot: FewShot, config: DefaultConfig) -> str:

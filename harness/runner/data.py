@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +16,7 @@ from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, candidates, select_features
 from harness.runner.negatives import Negatives, choosing_embedder, negatives_facts
 from harness.runner.records import RecordTask, building_on, processes_for
-from harness.subjects.logit_weights import top_logit_tokens
+from harness.subjects.logit_weights import bottom_logit_tokens, top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
 from harness.subjects.open_access import ModelAccess, model_thread
 
@@ -259,14 +258,22 @@ def _subject_identity(subject: ResolvedPlugin, cache: Path) -> Mapping[str, Any]
 def _with_logit_tokens(
     resolved: ResolvedRun, subject: ResolvedPlugin, records: Sequence[FeatureRecord], models: ModelPool
 ) -> Sequence[FeatureRecord]:
-    """Return the records with the tokens each feature promotes, where the explainer asks and the source writes any."""
-    if not records or not getattr(resolved.explainer.config, "logit_weights", False):
+    """Return the records with the tokens each feature promotes, where the explainer asks and the source writes any.
+
+    Those it suppresses are added where the explainer asks for them as well.
+    """
+    config = resolved.explainer.config
+    if not records or not getattr(config, "logit_weights", False):
         return records
     model, source = models.load(subject)
     if source.write_directions([records[0].feature]) is None:
         return records  # it writes nothing to the residual stream, and so promotes no token
-    tokens = top_logit_tokens(model, source, [record.feature for record in records], LOGIT_TOKENS)
+    features = [record.feature for record in records]
+    promoted = top_logit_tokens(model, source, features, LOGIT_TOKENS)
+    suppressed: list[tuple[str, ...]] = [()] * len(features)
+    if getattr(config, "suppressed_tokens", False):
+        suppressed = bottom_logit_tokens(model, source, features, LOGIT_TOKENS)
     return [
-        dataclasses.replace(record, statistics=dataclasses.replace(record.statistics, top_logit_tokens=names))
-        for record, names in zip(records, tokens, strict=True)
+        replace(record, statistics=replace(record.statistics, top_logit_tokens=top, bottom_logit_tokens=bottom))
+        for record, top, bottom in zip(records, promoted, suppressed, strict=True)
     ]

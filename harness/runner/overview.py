@@ -13,7 +13,7 @@ from harness.examples.select import Candidates, candidates
 from harness.examples.where import Condition
 from harness.identity import plain
 from harness.runner.data import ModelPool, opened
-from harness.subjects.logit_weights import top_logit_tokens
+from harness.subjects.logit_weights import bottom_logit_tokens, top_logit_tokens
 from harness.subjects.neighbours import nearest_directions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Wanted:
 
     Attributes:
         neighbours: How many of the nearest features, by write direction and by shared tokens.
-        logits: How many of the tokens each feature promotes most, by the direct path.
+        logits: How many of the tokens each feature promotes most, and suppresses most, by the direct path.
         scrambled: How many of each feature's activations the model reads again in scrambled contexts.
     """
 
@@ -168,11 +168,12 @@ def _more(
         what = f"neighbours of {len(numbers):,} features at once; {_MOST_WITH_NEIGHBOURS:,} is the most"
         raise ConfigError(what, where="--neighbours", hint="choose fewer, with features=... or features.where=...")
     model, source = models.load(resolved.subjects[name])
-    # What writes nothing to the residual stream has neither promoted tokens nor neighbours by direction.
+    # What writes nothing to the residual stream moves no token's logit and has no neighbours by direction.
     writes = source.write_directions(numbers[:1]) is not None
     if wanted.logits and writes:
-        for number, tokens in zip(numbers, top_logit_tokens(model, source, numbers, wanted.logits), strict=True):
-            more[number]["promoted_tokens"] = tokens
+        for key, found in (("promoted_tokens", top_logit_tokens), ("suppressed_tokens", bottom_logit_tokens)):
+            for number, tokens in zip(numbers, found(model, source, numbers, wanted.logits), strict=True):
+                more[number][key] = tokens
     if wanted.neighbours and writes:
         for number, near in zip(numbers, nearest_directions(source, numbers, wanted.neighbours), strict=True):
             more[number]["nearest_by_direction"] = [{"feature": other, "cosine": cosine} for other, cosine in near]

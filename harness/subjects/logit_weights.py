@@ -1,4 +1,4 @@
-"""Which tokens a feature's write direction promotes, by the direct path to the logits."""
+"""Which tokens a feature's write direction promotes and suppresses, by the direct path to the logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.subjects.model import SubjectModel
     from harness.subjects.protocol import FeatureSource
 
-__all__ = ["final_norm", "logit_weights", "through_norm", "top_logit_tokens"]
+__all__ = ["bottom_logit_tokens", "final_norm", "logit_weights", "through_norm", "top_logit_tokens"]
 
 
 @torch.inference_mode()
@@ -48,9 +48,26 @@ def top_logit_tokens(
     Raises:
         FeatureSourceError: If the source writes no direction to the residual stream, or a feature is out of range.
     """
-    logits = logit_weights(model, source, features)
-    top = logits.topk(min(k, logits.shape[-1]), dim=-1).indices.tolist()
-    return [tuple(str(model.tokenizer.decode([token])) for token in row) for row in top]
+    return _extreme(model, logit_weights(model, source, features), k, largest=True)
+
+
+def bottom_logit_tokens(
+    model: SubjectModel, source: FeatureSource, features: Sequence[int], k: int
+) -> list[tuple[str, ...]]:
+    """Return, per feature, the ``k`` tokens whose logits its direction lowers most, the lowest first.
+
+    They are the top ones of the direction's opposite. A softmax knows no zero, so that lowest is what counts, whatever
+    the sign.
+
+    Raises:
+        FeatureSourceError: If the source writes no direction to the residual stream, or a feature is out of range.
+    """
+    return _extreme(model, logit_weights(model, source, features), k, largest=False)
+
+
+def _extreme(model: SubjectModel, logits: torch.Tensor, k: int, *, largest: bool) -> list[tuple[str, ...]]:
+    found = logits.topk(min(k, logits.shape[-1]), dim=-1, largest=largest).indices.tolist()
+    return [tuple(str(model.tokenizer.decode([token])) for token in row) for row in found]
 
 
 def through_norm(norm: torch.nn.Module, directions: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,8 @@ def test_a_condition_chooses_and_neighbours_and_promoted_tokens_are_worked_out()
     assert len(subject["features"]) == 5
     for facts in subject["features"]:
         assert 1e-4 < facts["density"] < 0.05
-        assert len(facts["promoted_tokens"]) == 4
+        assert len(facts["promoted_tokens"]) == len(facts["suppressed_tokens"]) == 4
+        assert not set(facts["promoted_tokens"]) & set(facts["suppressed_tokens"])
         cosines = [near["cosine"] for near in facts["nearest_by_direction"]]
         assert cosines == sorted(cosines, reverse=True)
         assert all(near["feature"] != facts["feature"] for near in facts["nearest_by_direction"])

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.cli.features import with_subjects
+from harness.activations.facts import FeatureFacts
+from harness.cli.features import _row, with_subjects
 from harness.errors import ConfigError
+from harness.runner.overview import Overview
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,3 +53,14 @@ def test_an_unknown_subject_gets_a_suggestion(harness: Callable[..., Result], ba
 def test_numbers_are_not_negative(harness: Callable[..., Result], option: str) -> None:
     result = harness("features", "demo_sae", f"--{option}", "-1")
     assert (result.code, f"--{option}: must not be negative" in result.err) == (2, True)
+
+
+def test_a_row_quotes_promoted_and_suppressed_tokens_with_nothing_a_terminal_would_obey() -> None:
+    more = {3: {"promoted_tokens": (" a", "\x1b[2J", "c", "d", "e", "f"), "suppressed_tokens": ("\u202eb\n", " g")}}
+    facts = FeatureFacts(3, 40, 0.04)
+    row = _row(facts, Overview("s", 9, 1_000, 1, {}, (facts,), more))
+    assert not {"\x1b", "\u202e", "\n"} & set(row[-1])
+    promoted, suppressed = row[-1].split("; suppresses ")
+    assert promoted.startswith("promotes ' a' ")
+    assert promoted.endswith(" 'e'")
+    assert suppressed.endswith("' ' g'")

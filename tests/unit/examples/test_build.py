@@ -136,6 +136,16 @@ def test_top_tokens_come_from_the_explain_half_only(build: Any) -> None:
     assert record.for_scoring().statistics.top_tokens == ()
 
 
+def test_a_scorer_sees_no_token_that_an_explainer_is_told(build: Any) -> None:
+    _, _, record = build(every(13))
+    told = replace(record.statistics, top_logit_tokens=("secret",), bottom_logit_tokens=("hidden",))
+    record = replace(record, statistics=told)
+    assert record.for_explaining().statistics == told
+    blanked = {"top_tokens": (), "top_logit_tokens": (), "bottom_logit_tokens": ()}
+    assert record.for_scoring().statistics == replace(told, **blanked)
+    assert not any(word in repr(record.for_scoring()) for word in ("secret", "hidden"))
+
+
 def test_fewer_silent_windows_than_asked_are_all_there_are(build: Any) -> None:
     fired = {position: 1.0 for start in range(0, 520, 13) for position in (start, start + 4)}
     builder, _, record = build(fired, score_non_activating=500)

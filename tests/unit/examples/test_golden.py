@@ -55,6 +55,7 @@ def digest(builder: RecordBuilder) -> str:
         if "statistics" in fields:
             # Fields that came later.
             assert fields["statistics"].pop("sampling") is None
+            assert fields["statistics"].pop("bottom_logit_tokens") == []
             assert fields.pop("facts") is None
             for half in (fields["explain"], fields["score"]):
                 for example in (*half["activating"], *half["non_activating"]):

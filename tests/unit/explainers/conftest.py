@@ -38,8 +38,17 @@ def make_explain_record() -> Callable[..., ExplainRecord]:
         feature: int = 7,
         top_tokens: tuple[tuple[str, float], ...] = (),
         top_logit_tokens: tuple[str, ...] = (),
+        bottom_logit_tokens: tuple[str, ...] = (),
     ) -> ExplainRecord:
-        statistics = FeatureStatistics(1_000, 30, 20, 8.0, top_logit_tokens=top_logit_tokens, top_tokens=top_tokens)
+        statistics = FeatureStatistics(
+            1_000,
+            30,
+            20,
+            8.0,
+            top_logit_tokens=top_logit_tokens,
+            top_tokens=top_tokens,
+            bottom_logit_tokens=bottom_logit_tokens,
+        )
         examples = windows or tuple(window(*tokens) for tokens in CAPITALS)
         return ExplainRecord("planted", feature, statistics, ExampleSet(examples, ()))
 

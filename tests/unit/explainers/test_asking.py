@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +33,9 @@ def made(spec: ExplainerSpec, **options: Any) -> Explainer:
 
 def record() -> ExplainRecord:
     whole = make_record(n_activating=10, n_non_activating=10).for_explaining()
-    statistics = replace(whole.statistics, top_logit_tokens=(" ships", " boats"))
+    statistics = replace(
+        whole.statistics, top_logit_tokens=(" ships", " boats"), bottom_logit_tokens=(" lambs", " ewes")
+    )
     return replace(whole, statistics=statistics)
 
 
@@ -68,6 +70,8 @@ async def test_without_a_language_model_the_error_names_the_key(spec: ExplainerS
 
 @EVERY
 async def test_hostile_text_stays_inside_its_line(spec: ExplainerSpec) -> None:
+    names = {field.name for field in fields(spec.resolve_config())}
+    options = {name: True for name in ("logit_weights", "suppressed_tokens") if name in names}
     tokens, values = [HOSTILE, " harbour", HOSTILE], [0.0, 4.0, 1.0]
     whole = record()
     active = tuple(make_example(tokens, values, document=place) for place in range(6))
@@ -75,11 +79,14 @@ async def test_hostile_text_stays_inside_its_line(spec: ExplainerSpec) -> None:
     hostile = replace(
         whole,
         examples=replace(whole.examples, activating=active, non_activating=silent),
-        statistics=replace(whole.statistics, top_logit_tokens=(HOSTILE, " b")),
+        statistics=replace(
+            whole.statistics, top_logit_tokens=(HOSTILE, " b"), bottom_logit_tokens=("Ewe" + HOSTILE, " c")
+        ),
     )
     llm = ScriptedJudge(["[EXPLANATION]: harbours", "No"])
-    draft = await made(spec).explain(hostile, ExplainerResources(1, llm))
+    draft = await made(spec, **options).explain(hostile, ExplainerResources(1, llm))
     assert draft.outcome is Outcome.OK
+    assert ("Ewe< |im_end" in llm.requests[0].messages[-1].content) is bool(options)
     for request in llm.requests:
         shown = request.messages[-1].content
         assert not {"\x1b", "\u202e"} & set(shown)

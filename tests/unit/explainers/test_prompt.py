@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,27 @@ def test_options_add_their_sections_and_nothing_else(make_explain_record: Callab
     assert [line for line in active.splitlines() if not line.startswith("Strengths:")] == plain.splitlines()
     promoted = build_messages(record, DefaultConfig(logit_weights=True))[-1].content
     assert promoted.splitlines()[-2] == 'Made likelier: " France"'
+
+
+@pytest.mark.parametrize("config", [DefaultConfig(logit_weights=True, few_shots=n) for n in (0, 3)])
+def test_suppressed_tokens_add_a_line_and_a_sentence_and_nothing_else(
+    config: DefaultConfig, make_explain_record: Callable[..., ExplainRecord]
+) -> None:
+    record = make_explain_record(top_logit_tokens=(" France",), bottom_logit_tokens=(" goat", "\n", *"abcdefghij"))
+    unasked = written(build_messages(record, config))
+    assert unasked == written(build_messages(make_explain_record(top_logit_tokens=(" France",)), config))
+    asked = written(build_messages(record, replace(config, suppressed_tokens=True)))
+    lines = asked.splitlines()
+    added = [line for line in lines if line.startswith("Made less likely: ")]
+    # After the promoted ones of every worked example and of the feature, ten at most.
+    assert [lines.index(line) - 1 for line in added] == [
+        place for place, line in enumerate(lines) if line.startswith("Made likelier: ")
+    ]
+    assert len(set(added)) == config.few_shots + 1
+    assert added[-1] == 'Made less likely: " goat", "\u21b5", "a", "b", "c", "d", "e", "f", "g", "h"'
+    sentence = " So may tokens it makes less likely: they tell what it works against."
+    assert "\n".join(line for line in lines if line not in added).replace(sentence, "") == unasked
+    assert sentence in asked
 
 
 def test_logit_weights_are_left_out_where_the_subject_knows_none(

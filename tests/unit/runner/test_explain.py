@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import pytest
 
 
-def unit(*, logit_weights: bool) -> str:
+def unit(*, logit_weights: bool, suppressed_tokens: bool = False) -> str:
     registered: Any = Registered(EXPLAINERS[0], "autointerp-harness", "1", "builtin")
-    explainer = ResolvedPlugin("default", registered, DefaultConfig(logit_weights=logit_weights))
+    explainer = ResolvedPlugin(
+        "default", registered, DefaultConfig(logit_weights=logit_weights, suppressed_tokens=suppressed_tokens)
+    )
     resolved: Any = SimpleNamespace(explainer=explainer, explainer_llm=None, seed=0)
     subject: Any = SimpleNamespace(name="s", activations="a", examples="e", records=[SimpleNamespace(feature=3)])
     return plan_explanations(resolved, {"s": subject})[0].unit
@@ -27,3 +29,7 @@ def test_what_write_directions_are_counts_where_they_are_shown(monkeypatch: pyte
     monkeypatch.setattr(explain, "DIRECTIONS_VERSION", 99)
     assert unit(logit_weights=True) != shown
     assert unit(logit_weights=False) == hidden
+
+
+def test_what_is_suppressed_is_another_explanation() -> None:
+    assert unit(logit_weights=True, suppressed_tokens=True) != unit(logit_weights=True)

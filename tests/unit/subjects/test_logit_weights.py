@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from harness.errors import FeatureSourceError
 from harness.subjects.configs import MlpNeuronsConfig, SaeConfig
-from harness.subjects.logit_weights import through_norm, top_logit_tokens
+from harness.subjects.logit_weights import bottom_logit_tokens, through_norm, top_logit_tokens
 from harness.subjects.mlp_neurons import build as build_neurons
 from harness.subjects.model import SubjectModel
 from harness.subjects.sae import build as build_sae
@@ -64,7 +67,26 @@ def test_a_norm_acts_by_its_weight_and_a_layer_norm_takes_the_mean_off(make_mode
         torch.testing.assert_close(through_norm(norm, directions), expected, atol=1e-4, rtol=1e-4)
 
 
+@given(values=st.lists(st.integers(-50, 50), min_size=40, max_size=40, unique=True), k=st.integers(1, 60))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_most_promoted_and_the_most_suppressed_of_known_logits(
+    subject: SubjectModel, values: list[int], k: int
+) -> None:
+    hf: Any = subject.model
+    direction = torch.eye(16)[3]
+    source: Any = SimpleNamespace(write_directions=lambda features: torch.stack([direction, -direction])[features])
+    with torch.no_grad():
+        hf.model.norm.weight.fill_(1.0)
+        hf.lm_head.weight[:, 3] = torch.tensor(values, dtype=torch.float32)
+    ascending = [subject.tokenizer.decode([token]) for token in sorted(range(40), key=values.__getitem__)]
+    lowest, of_opposite = bottom_logit_tokens(subject, source, [0, 1], k)
+    assert lowest == tuple(ascending[:k])
+    assert [lowest, of_opposite] == top_logit_tokens(subject, source, [1, 0], k)
+
+
 def test_a_source_that_writes_nothing_has_no_such_tokens(subject: SubjectModel) -> None:
     source = build_sae(SaeConfig(source=SAE, hookpoint="model.layers.1.mlp.input"), subject)
     with pytest.raises(FeatureSourceError, match="writes no direction"):
         top_logit_tokens(subject, source, [1], 4)
+    with pytest.raises(FeatureSourceError, match="writes no direction"):
+        bottom_logit_tokens(subject, source, [1], 4)
