@@ -20,8 +20,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 CHANCE = {
     "detection": 0.5,
+    "detection_counterfactual": 0.5,
     "fuzzing": 0.5,
     "embedding": 0.5,
+    "saebench": 0.5,
     "simulation": 0.0,
     "surprisal": 0.5,
     "generation": 0.5,
@@ -30,13 +32,16 @@ CHANCE = {
     "purity": 0.0,
 }
 """What each scorer gives an explanation that says nothing, by its primary metric."""
+READ_NO_EXPLANATION = {"intruder": 0.0, "example_embedding": 0.5}
+"""Scorers of features, whatever is said of them: chance is what a feature without a meaning has."""
+OF_OUTPUTS = ("intervention", "intervention_per_word", "output_tokens", "faithfulness")
 WRONG = ("shuffled", "other", "empty")
 N_FEATURES = 12
 FEWEST = 3
 
 
-def run(folder: Path, *overrides: str) -> Path:
-    command = ["run", "experiment=scorer_benchmark", "judge=oracle"]
+def run(folder: Path, *overrides: str, experiment: str = "scorer_benchmark") -> Path:
+    command = ["run", f"experiment={experiment}", "judge=oracle"]
     places = [f"paths.results={folder}", f"paths.cache={cache_root(None)}", "judge.engine.error_rate=0.1"]
     done = run_harness([*command, *places, *overrides], folder)
     assert done.returncode == 0, done.stderr
@@ -52,6 +57,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "features=sample",
         f"features.n={N_FEATURES}",
         "controls=[planted_wrong_token,planted_other,shuffled,empty]",
+        f"scorers=[{','.join((*CHANCE, *READ_NO_EXPLANATION))}]",
     )
 
 
@@ -76,14 +82,36 @@ def test_everything_is_explained_and_scored(results: Path) -> None:
     assert {line["outcome"] for line in lines(results, "explanations.jsonl")} == {"ok"}
     scores = lines(results, "scores.jsonl")
     assert {line["status"] for line in scores} == {"scored"}
-    assert len(scores) == N_FEATURES * len(CHANCE) * 5
+    assert len(scores) == N_FEATURES * (len(CHANCE) + len(READ_NO_EXPLANATION)) * 5
 
 
 def test_every_scorer_tells_true_explanations_from_other_ones(reports: dict[str, dict[str, Any]]) -> None:
-    assert set(reports) == set(CHANCE)
+    assert set(reports) == {*CHANCE, *READ_NO_EXPLANATION}
+    for name in CHANCE:
+        assert reports[name]["auroc"]["other"]["low"] > 0.5, name
+        assert reports[name]["auroc"]["empty"]["low"] > 0.5, name
+
+
+@pytest.mark.parametrize("scorer", READ_NO_EXPLANATION)
+def test_a_scorer_of_features_tells_that_they_have_a_meaning(reports: dict[str, dict[str, Any]], scorer: str) -> None:
+    scores = reports[scorer]["scores"]
+    assert scores["true"]["low"] > READ_NO_EXPLANATION[scorer]
+    assert scores["other"]["mean"] == scores["true"]["mean"]
+
+
+def test_every_scorer_of_outputs_tells_true_explanations_from_other_ones(tmp_path: Path) -> None:
+    """On the real model, with fewer and shorter continuations than by default."""
+    few = ("prompts=10", "other_kl_targets=[]", "baseline_directions=0")
+    small = [f"scorers.{name}.{one}" for name in OF_OUTPUTS[:2] for one in few]
+    small += ["scorers.output_tokens.prompts=10", "scorers.faithfulness.factors=[0,10]"]
+    small += ["scorers.faithfulness.n_prompts=12", "scorers.faithfulness.new_tokens=8"]
+    controls = "controls=[planted_other,shuffled]"
+    run(tmp_path, controls, f"scorers=[{','.join(OF_OUTPUTS)}]", *small, experiment="scorer_benchmark_output")
+    reports = {report["scorer"]: report for report in json.loads(service.scorers([], tmp_path, "json"))}
+    assert set(reports) == set(OF_OUTPUTS)
     for name, report in reports.items():
         assert report["auroc"]["other"]["low"] > 0.5, name
-        assert report["auroc"]["empty"]["low"] > 0.5, name
+        assert report["auroc"]["shuffled"]["low"] > 0.5, name
 
 
 @pytest.mark.parametrize("scorer", CHANCE)
