@@ -37,6 +37,7 @@ READ_NO_EXPLANATION = {"intruder": 0.0, "example_embedding": 0.5}
 OF_OUTPUTS = ("intervention", "intervention_per_word", "output_tokens", "faithfulness")
 WRONG = ("shuffled", "other", "empty")
 N_FEATURES = 12
+N_FEATURES_OF_OUTPUTS = 8
 FEWEST = 3
 
 
@@ -105,6 +106,7 @@ def test_every_scorer_of_outputs_tells_true_explanations_from_other_ones(tmp_pat
     small = [f"scorers.{name}.{one}" for name in OF_OUTPUTS[:2] for one in few]
     small += ["scorers.output_tokens.prompts=10", "scorers.faithfulness.factors=[0,10]"]
     small += ["scorers.faithfulness.n_prompts=12", "scorers.faithfulness.new_tokens=8"]
+    small += ["features=sample", f"features.n={N_FEATURES_OF_OUTPUTS}"]
     controls = "controls=[planted_other,shuffled]"
     run(tmp_path, controls, f"scorers=[{','.join(OF_OUTPUTS)}]", *small, experiment="scorer_benchmark_output")
     reports = {report["scorer"]: report for report in json.loads(service.scorers([], tmp_path, "json"))}
