@@ -6,7 +6,7 @@ Of each line only the numbers are kept (about 0.3 kB), so hundreds of thousands 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,16 @@ class Group:
     secondary: tuple[str, ...]
     sets: list[ScoredSet] = field(default_factory=list)
 
+    def learn(self, facts: ScorerFacts) -> None:
+        """Take from another run's facts what the plugin declares and the run seen first may be too old to record."""
+        self.facts = replace(
+            self.facts,
+            fidelity=self.facts.fidelity or facts.fidelity,
+            aspect=self.facts.aspect or facts.aspect,
+        )
+        if any(metric.published for metric in facts.metrics if metric.name == self.metric.name):
+            self.metric = replace(self.metric, published=True)
+
 
 def collect(runs: Iterable[Path]) -> list[Group]:
     """Return everything scored in ``runs``, grouped by protocol, scorer and judge, runs of the same set merged.
@@ -129,6 +139,7 @@ def collect(runs: Iterable[Path]) -> list[Group]:
         for key, cells in _read_run(paths, manifest, groups).items():
             for name, cell in cells.items():
                 _merge(groups[key], name, cell, manifest)
+            groups[key].learn(manifest.scorers[key[1]])
     for group in groups.values():
         _name_apart(group.sets)
     return list(groups.values())

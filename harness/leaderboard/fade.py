@@ -2,33 +2,27 @@
 
 FADE (Puri et al. 2025, arXiv 2502.16994) holds clarity, responsiveness, purity and faithfulness against each other to
 find out why an explanation and its feature do not fit. What each pair is read as follows from the definitions; the
-words are ours. Nothing is averaged over the four.
+words are ours. Nothing is averaged over the four. Which scorer measures which is what its plugin declared when the run
+was made; a scorer of which nothing is recorded is in no profile here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.leaderboard.measured import goods_of
+from harness.registry.aspects import ASPECTS, CLARITY, FAITHFULNESS, PURITY, RESPONSIVENESS
 from harness.stats import wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.leaderboard.measured import Measured
+    from harness.leaderboard.profile import Axis
     from harness.stats import Estimate
 
-__all__ = ["ASPECTS", "Aspect", "FadeProfile", "Reading", "fade_profiles"]
-
-CLARITY, RESPONSIVENESS, PURITY, FAITHFULNESS = "clarity", "responsiveness", "purity", "faithfulness"
-
-ASPECTS = (CLARITY, RESPONSIVENESS, PURITY, FAITHFULNESS)
-"""Names of the plugins, in the paper's order."""
-
-_PAPER = "fade_"
-"""Begins the names of the paper's own numbers, which are another scale than ours."""
+__all__ = ["Aspect", "FadeProfile", "Reading", "fade_profiles"]
 
 _READINGS: Mapping[tuple[str, str], Mapping[tuple[bool, bool], str]] = {
     (CLARITY, RESPONSIVENESS): {
@@ -96,7 +90,7 @@ class FadeProfile:
 
     Attributes:
         judge: The judge.
-        form: ``ours`` or ``paper``: which numbers the scorers rank by.
+        form: ``ours`` or ``paper``: which numbers the scorers rank by, as their metrics declare (``published``).
         aspects: What was measured, in the paper's order of the aspects.
         readings: Four for each pair of aspects that says something and has shared features; none for a pair of which
             an aspect was measured by several scorers.
@@ -110,41 +104,38 @@ class FadeProfile:
     ambiguous: tuple[str, ...]
 
 
-def fade_profiles(measured: Iterable[Measured]) -> tuple[FadeProfile, ...]:
+def fade_profiles(measured: Sequence[Measured]) -> tuple[FadeProfile, ...]:
     """Return the profiles of one explanation set on one subject, by judge and form, of at least two aspects each."""
-    found: dict[tuple[str, str | None], list[Measured]] = {}
-    for one in sorted(
-        (one for one in measured if one.plugin in ASPECTS), key=lambda one: (ASPECTS.index(one.plugin), one.axis.scorer)
-    ):
-        form = "paper" if one.axis.metric.startswith(_PAPER) else "ours"
-        found.setdefault((form, one.axis.judge), []).append(one)
+    found: dict[tuple[str, str | None], dict[str, list[Measured]]] = {}
+    for aspect in ASPECTS:
+        for one in sorted((one for one in measured if one.aspect == aspect), key=lambda one: one.axis.scorer):
+            form = "paper" if one.published else "ours"
+            found.setdefault((form, one.axis.judge), {}).setdefault(aspect, []).append(one)
     return tuple(
         _profile(form, judge, parts)
         for (form, judge), parts in sorted(found.items(), key=lambda item: str(item[0]))
-        if len({one.plugin for one in parts}) > 1
+        if len(parts) > 1
     )
 
 
-def _profile(form: str, judge: str | None, parts: Sequence[Measured]) -> FadeProfile:
-    counts = Counter(one.plugin for one in parts)
-    single = {one.plugin: one for one in parts if counts[one.plugin] == 1}
+def _profile(form: str, judge: str | None, parts: Mapping[str, Sequence[Measured]]) -> FadeProfile:
+    single = {aspect: ones[0] for aspect, ones in parts.items() if len(ones) == 1}
     readings: list[Reading] = []
     for (first, second), meanings in _READINGS.items():
         if first in single and second in single:
-            readings += _readings(single[first], single[second], meanings)
+            readings += _readings(first, second, goods_of(single[first], single[second]), meanings)
     return FadeProfile(
         judge=judge,
         form=form,
-        aspects=tuple(map(_aspect, parts)),
+        aspects=tuple(_aspect(aspect, one.axis) for aspect, ones in parts.items() for one in ones),
         readings=tuple(readings),
-        ambiguous=tuple(name for name in ASPECTS if counts[name] > 1),
+        ambiguous=tuple(aspect for aspect in parts if aspect not in single),
     )
 
 
-def _aspect(one: Measured) -> Aspect:
-    axis = one.axis
+def _aspect(aspect: str, axis: Axis) -> Aspect:
     return Aspect(
-        aspect=one.plugin,
+        aspect=aspect,
         scorer=axis.scorer,
         metric=axis.metric,
         n=axis.n,
@@ -156,12 +147,13 @@ def _aspect(one: Measured) -> Aspect:
     )
 
 
-def _readings(first: Measured, second: Measured, meanings: Mapping[tuple[bool, bool], str]) -> list[Reading]:
-    pairs = goods_of(first, second)
+def _readings(
+    first: str, second: str, pairs: Sequence[tuple[bool, bool]], meanings: Mapping[tuple[bool, bool], str]
+) -> list[Reading]:
     return [
         Reading(
-            first=first.plugin,
-            second=second.plugin,
+            first=first,
+            second=second,
             first_good=goods[0],
             second_good=goods[1],
             meaning=meaning,

@@ -13,9 +13,17 @@ __all__ = ["Measured", "goods_of"]
 
 
 class Measured(NamedTuple):
-    """One scorer's values of an explanation set, the plugin they are of, and the text of each feature (its digest)."""
+    """One scorer's values of an explanation set, and what its plugin declared of them.
 
-    plugin: str
+    Attributes:
+        aspect: Which of FADE's aspects they are of; None if none was declared.
+        published: Whether they are a paper's own numbers.
+        axis: The values.
+        texts: The text of each feature (its digest).
+    """
+
+    aspect: str | None
+    published: bool
     axis: Axis
     texts: Mapping[int, str | None]
 

@@ -174,7 +174,7 @@ def _measured(group: Group, threshold: float) -> Iterable[tuple[tuple[str, str, 
             key = (subject, scored.name, scored.cell.control)
             axis = _axis(group, values, len(entries), threshold)
             texts = {feature: text for feature, (text, _) in entries.items()}
-            yield key, Measured(group.facts.plugin, axis, texts)
+            yield key, Measured(group.facts.aspect, group.metric.published, axis, texts)
 
 
 def _axis(group: Group, values: Mapping[int, float], features: int, threshold: float) -> Axis:

@@ -59,11 +59,18 @@ def _cells(axis: Axis) -> list[str]:
         safe(axis.scorer),
         safe(axis.metric),
         "-" if mean is None else with_interval(mean.mean, mean.low, mean.high),
-        number(axis.median),
-        f"{number(axis.lower_quartile)} to {number(axis.upper_quartile)}",
-        number(axis.good_from),
-        str(axis.n),
-        percent(axis.n, axis.features),
+        *_spread(axis),
+    ]
+
+
+def _spread(one: Axis | Aspect) -> list[str]:
+    """Return the cells of the values as reported: median, quartiles, good from, n, coverage."""
+    return [
+        number(one.median),
+        f"{number(one.lower_quartile)} to {number(one.upper_quartile)}",
+        number(one.good_from),
+        str(one.n),
+        percent(one.n, one.features),
     ]
 
 
@@ -84,7 +91,7 @@ def _fade(one: FadeProfile) -> list[str]:
     numbers = "the paper's numbers" if one.form == "paper" else "this harness's numbers"
     judge = "" if one.judge is None else f", judge {safe(one.judge)}"
     table = [["aspect", "scorer", "metric", "median", "quartiles", "good from", "n", "coverage"]]
-    table += [_aspect(aspect) for aspect in one.aspects]
+    table += [[aspect.aspect, safe(aspect.scorer), safe(aspect.metric), *_spread(aspect)] for aspect in one.aspects]
     lines = [f"   FADE, {numbers}{judge}", *aligned(table, left=3)]
     if one.readings:
         said = [["of the shared features", "shared", "share [95%]", "read as"]]
@@ -94,19 +101,6 @@ def _fade(one: FadeProfile) -> list[str]:
     if any(aspect.good_from is None for aspect in one.aspects):
         lines.append("   note: a number without a chance level calls no feature good, so it is in no pair")
     return lines
-
-
-def _aspect(one: Aspect) -> list[str]:
-    return [
-        one.aspect,
-        safe(one.scorer),
-        safe(one.metric),
-        number(one.median),
-        f"{number(one.lower_quartile)} to {number(one.upper_quartile)}",
-        number(one.good_from),
-        str(one.n),
-        percent(one.n, one.features),
-    ]
 
 
 def _reading(one: Reading) -> list[str]:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from harness.errors import PluginError
+from harness.errors import PluginError, UnknownNameError
+from harness.registry.aspects import ASPECTS
 
 if TYPE_CHECKING:
+    from harness.registry.aspects import Aspect
     from harness.scoring.protocol import MetricSpec, Need
 
 __all__ = [
@@ -80,6 +82,12 @@ class ScorerSpec(Spec):
     ``fidelity`` says which side of a feature an explanation is held against: ``input``, what the feature responds to,
     or ``output``, what it makes the subject do. None: neither (the scorer reads no explanation), or not declared; such
     a scorer is on neither axis of a profile.
+
+    ``aspect`` says which of FADE's four aspects (``harness.registry.aspects``) it measures. None: none of them, or not
+    declared; such a scorer is not in a profile's block of aspects. It changes no number and is part of no identity.
+
+    Raises:
+        UnknownNameError: If there is no such aspect.
     """
 
     metrics: tuple[MetricSpec, ...]
@@ -87,6 +95,11 @@ class ScorerSpec(Spec):
     needs: frozenset[Need] = field(default_factory=frozenset)
     check: Factory | None = None
     fidelity: Literal["input", "output"] | None = None
+    aspect: Aspect | None = None
+
+    def __post_init__(self) -> None:
+        if self.aspect is not None and self.aspect not in ASPECTS:
+            raise UnknownNameError("aspect", str(self.aspect), ASPECTS, where=f"scorer '{self.name}'")
 
     def resolve_check(self) -> Callable[..., Any] | None:
         """Return the check itself, or None.

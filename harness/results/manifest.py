@@ -139,21 +139,27 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFacts:
-    """One metric of a scorer. ``low``/``high`` None: unbounded on that side; ``chance`` None: there is none."""
+    """One metric of a scorer.
+
+    ``low``/``high`` None: unbounded on that side; ``chance`` None: there is none. ``published`` is as the plugin
+    declares it; False as well in runs of before it was recorded.
+    """
 
     name: str
     low: float | None = 0.0
     high: float | None = 1.0
     chance: float | None = None
     higher_is_better: bool = True
+    published: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerFacts:
     """One scorer of a run.
 
-    ``judge`` is the name to show for its judge, None if it asks none. ``fidelity`` is as the plugin declares it:
-    ``input``, ``output`` or None; None as well in runs of before it was recorded.
+    ``judge`` is the name to show for its judge, None if it asks none. ``fidelity`` (``input``, ``output`` or None) and
+    ``aspect`` (one of FADE's four or None) are as the plugin declares them; None as well in runs of before they were
+    recorded.
     """
 
     plugin: str
@@ -162,6 +168,7 @@ class ScorerFacts:
     primary_metric: str
     judge: str | None = None
     fidelity: str | None = None
+    aspect: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,14 @@ def scorer_facts(resolved: ResolvedRun, scorer: ResolvedPlugin) -> ScorerFacts:
     made = spec.resolve_factory()(scorer.config)
     judge = str(llm_identity(resolved.judge)["model"]) if resolved.judge and Need.JUDGE in spec.needs else None
     metrics = [
-        MetricFacts(name=m.name, low=m.low, high=m.high, chance=m.chance, higher_is_better=m.higher_is_better)
+        MetricFacts(
+            name=m.name,
+            low=m.low,
+            high=m.high,
+            chance=m.chance,
+            higher_is_better=m.higher_is_better,
+            published=m.published,
+        )
         for m in spec.metrics
     ]
     return ScorerFacts(
@@ -77,6 +84,7 @@ def scorer_facts(resolved: ResolvedRun, scorer: ResolvedPlugin) -> ScorerFacts:
         primary_metric=made.primary_metric,
         judge=judge,
         fidelity=spec.fidelity,
+        aspect=spec.aspect,
     )
 
 

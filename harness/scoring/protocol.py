@@ -54,6 +54,8 @@ class MetricSpec:
         high: Largest possible value; None if there is none.
         chance: Its expectation for an explanation that says nothing, or None if there is none.
         higher_is_better: Direction.
+        published: Whether it is a paper's own number, reported beside the scorer's own ones on another scale; a
+            profile never pairs the two forms.
     """
 
     name: str
@@ -62,6 +64,7 @@ class MetricSpec:
     high: float | None = 1.0
     chance: float | None = None
     higher_is_better: bool = True
+    published: bool = False
 
     def allows(self, value: float) -> bool:
         """Return whether ``value`` is a number within the range."""

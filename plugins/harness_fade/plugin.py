@@ -14,6 +14,10 @@ def _gini(what: str) -> MetricSpec:
     return MetricSpec("signed_gini", f"2 AUROC - 1 of {what}", low=-1.0, chance=0.0)
 
 
+def _paper(name: str, what: str) -> MetricSpec:
+    return MetricSpec(name, f"the paper's: {what}", published=True)
+
+
 CLARITY = ScorerSpec(
     name="clarity",
     version=2,
@@ -24,11 +28,12 @@ CLARITY = ScorerSpec(
     metrics=(
         _gini("written texts against natural ones without the concept, weighted to the corpus"),
         MetricSpec("gini_above_null", f"signed_gini: {_ABOVE_NULL}", low=-1.0, chance=0.0),
-        MetricSpec("fade_clarity", "the paper's: size of 2 AUROC - 1, written texts against all natural ones"),
+        _paper("fade_clarity", "size of 2 AUROC - 1, written texts against all natural ones"),
     ),
     primary_metric="signed_gini",
     needs=frozenset({Need.JUDGE, Need.SUBJECT}),
     fidelity="input",
+    aspect="clarity",
 )
 
 RESPONSIVENESS = ScorerSpec(
@@ -41,11 +46,12 @@ RESPONSIVENESS = ScorerSpec(
     metrics=(
         _gini("natural texts rated 2 against those rated 0"),
         MetricSpec("gini_above_null", f"signed_gini: {_ABOVE_NULL}", low=-1.0, chance=0.0),
-        MetricSpec("fade_responsiveness", "the paper's: size of 2 AUROC - 1 of texts rated 2 against 0"),
+        _paper("fade_responsiveness", "size of 2 AUROC - 1 of texts rated 2 against 0"),
     ),
     primary_metric="signed_gini",
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
+    aspect="responsiveness",
 )
 
 PURITY = ScorerSpec(
@@ -59,11 +65,12 @@ PURITY = ScorerSpec(
         MetricSpec("precision_above_null", "average precision, beyond what it is by luck", low=-1.0, chance=0.0),
         MetricSpec("average_precision", "average precision of texts rated 2 against 0; near their share by luck"),
         MetricSpec("average_precision_corpus", "the same with texts weighted to the corpus"),
-        MetricSpec("fade_purity", "the paper's: average precision, turned round where 2 AUROC - 1 is below 0"),
+        _paper("fade_purity", "average precision, turned round where 2 AUROC - 1 is below 0"),
     ),
     primary_metric="precision_above_null",
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
+    aspect="purity",
 )
 
 FAITHFULNESS = ScorerSpec(
@@ -82,11 +89,12 @@ FAITHFULNESS = ScorerSpec(
             0.0,
         ),
         MetricSpec("rise_over_ablated", "the same over the model with the feature ablated", -1.0, 1.0, 0.0),
-        MetricSpec("fade_faithfulness", "the paper's: largest rise over the ablated feature, behind its gate"),
+        _paper("fade_faithfulness", "largest rise over the ablated feature, behind its gate"),
     ),
     primary_metric="rise_over_unmodified",
     needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
     fidelity="output",
+    aspect="faithfulness",
 )
 
 

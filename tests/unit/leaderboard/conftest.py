@@ -44,6 +44,7 @@ class FakeRun:
     scorer: str = "detection"
     judge: str | None = "judge-1.5b"
     fidelity: str | None = None
+    aspect: str | None = None
     status: str = "success"
     error: str | None = None
     models: dict[str, str | None] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class FakeRun:
                     primary_metric=self.metrics[0].name,
                     judge=self.judge,
                     fidelity=self.fidelity,
+                    aspect=self.aspect,
                 )
             },
         )

@@ -190,7 +190,7 @@ def test_the_profile_is_as_published(runs: list[Path], tmp_path: Path) -> None:
 
 
 GINI = MetricFacts(name="signed_gini", low=-1.0, chance=0.0)
-PAPER = MetricFacts(name="fade_purity")
+PAPER = MetricFacts(name="gini_of_the_paper", published=True)
 ASPECTS: dict[str, dict[int, float | None]] = {
     "clarity": {1: 0.9, 2: 0.8, 3: 0.1, 4: -0.2, 5: 0.7, 6: None},
     "responsiveness": {1: 0.9, 2: 0.2, 3: 0.8, 4: 0.0, 5: 0.6, 6: 0.9},
@@ -203,9 +203,21 @@ ASPECTS: dict[str, dict[int, float | None]] = {
 def fade(fake_run: Callable[..., FakeRun], tmp_path: Path) -> list[Path]:
     """Return a run of each of FADE's four scorers."""
     return [
-        write(fake_run, tmp_path, name, values, "output" if name == "faithfulness" else "input", GINI)
+        write(fake_run, tmp_path, name, values, "output" if name == "faithfulness" else "input", GINI, aspect=name)
         for name, values in ASPECTS.items()
     ]
+
+
+def of_before(folder: Path) -> Path:
+    """Return the folder of a run whose manifest now lacks what older ones lack of aspects and forms."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for facts in manifest["scorers"].values():
+        del facts["aspect"]
+        for metric in facts["metrics"]:
+            del metric["published"]
+    path.write_text(json.dumps(manifest))
+    return folder
 
 
 def test_fade_s_four_sides_are_as_published(fade: list[Path], tmp_path: Path) -> None:
@@ -238,15 +250,56 @@ def test_pairs_of_fade_s_sides_are_counted_and_read(fade: list[Path], tmp_path: 
 def test_sides_of_other_judges_or_forms_are_not_mixed_and_two_of_a_kind_are_in_no_pair(
     fade: list[Path], fake_run: Callable[..., FakeRun], tmp_path: Path
 ) -> None:
-    paper = write(fake_run, tmp_path / "paper", "purity", ASPECTS["purity"], "input", PAPER)
-    assert len(profiles([*fade[:2], paper])[0].fade) == 1
-    other = write(fake_run, tmp_path / "other", "responsiveness", ASPECTS["responsiveness"], "input", GINI, judge="b")
+    def aspect(scorer: str, of: str, metric: MetricFacts = GINI, **more: Any) -> Path:
+        return write(fake_run, tmp_path / scorer, scorer, ASPECTS[of], "input", metric, aspect=of, **more)
+
+    papers = [aspect("paper_purity", "purity", PAPER), aspect("paper_clarity", "clarity", PAPER)]
+    assert [one.form for one in profiles([*fade[:2], papers[0]])[0].fade] == ["ours"]
+    assert [one.form for one in profiles([*fade[:2], *papers])[0].fade] == ["ours", "paper"]
+    other = aspect("other", "responsiveness", judge="b")
     assert [one.judge for one in profiles([fade[0], other, fade[2]])[0].fade] == ["judge-1.5b"]
-    manifest = tmp_path / "again" / "runs" / "run-clarity_b" / "manifest.json"
-    write(fake_run, tmp_path / "again", "clarity_b", ASPECTS["clarity"], "input", GINI)
-    manifest.write_text(manifest.read_text().replace('"plugin": "clarity_b"', '"plugin": "clarity"'))
-    (found,) = profiles([*fade, manifest.parent])[0].fade
+    (found,) = profiles([*fade, aspect("clarity_b", "clarity")])[0].fade
     assert found.ambiguous == ("clarity",)
     assert {(one.first, one.second) for one in found.readings} == {
         ("responsiveness", "purity"), ("responsiveness", "faithfulness"),
     }  # fmt: skip
+
+
+def test_any_scorer_may_declare_an_aspect_and_no_name_makes_one(
+    fade: list[Path], fake_run: Callable[..., FakeRun], tmp_path: Path
+) -> None:
+    values = ASPECTS["purity"]
+    third = write(fake_run, tmp_path / "third", "acme_clean", values, "input", AUROC, aspect="purity")
+    (found,) = profiles([fade[1], third])[0].fade
+    assert [(one.aspect, one.scorer) for one in found.aspects] == [
+        ("responsiveness", "responsiveness"), ("purity", "acme_clean"),
+    ]  # fmt: skip
+    assert {(one.first, one.second) for one in found.readings} == {("responsiveness", "purity")}
+    # Named like an aspect's scorer and the paper's metric, and declaring nothing; or declaring what is no aspect here.
+    named = write(fake_run, tmp_path / "named", "purity", values, "input", MetricFacts(name="fade_purity"))
+    newer = write(fake_run, tmp_path / "newer", "newer", values, "input", GINI, aspect="novelty")
+    assert profiles([fade[1], named, newer])[0].fade == ()
+
+
+def test_runs_of_before_aspects_were_recorded_are_read_without_their_block(fade: list[Path], tmp_path: Path) -> None:
+    before = service.profile(tmp_path)
+    for folder in fade:
+        of_before(folder)
+    block = before.index("\n\n   FADE, ")
+    assert service.profile(tmp_path) == before[:block]
+
+
+@pytest.mark.parametrize("older_first", [True, False])
+def test_an_older_run_takes_what_a_newer_one_of_its_protocol_declares(
+    fake_run: Callable[..., FakeRun], tmp_path: Path, *, older_first: bool
+) -> None:
+    old = fake_run(run_id="old", scorer="clarity", metrics=(PAPER,)).add("default", {7: 0.5})
+    new = fake_run(run_id="new", scorer="clarity", metrics=(PAPER,), fidelity="input", aspect="clarity")
+    new.add("default", {8: 0.5})
+    for run in (old, new):
+        run.scores[0]["metrics"] = {PAPER.name: 0.5}
+    both = [of_before(old.write(tmp_path)), new.write(tmp_path)]
+    purity = write(fake_run, tmp_path / "paper", "purity", ASPECTS["purity"], "input", PAPER, aspect="purity")
+    (found,) = profiles([*(both if older_first else both[::-1]), purity])
+    assert [(one.form, one.aspects[0].aspect, one.aspects[0].n) for one in found.fade] == [("paper", "clarity", 2)]
+    assert found.axes[0].side == "input"

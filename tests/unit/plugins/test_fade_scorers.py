@@ -116,6 +116,18 @@ def test_every_scorer_conforms_in_both_forms(name: str, compat: str | None) -> N
     assert [check for check in checks if not check.passed] == []
 
 
+@pytest.mark.parametrize(("name", "compat"), FORMS)
+def test_every_scorer_declares_its_aspect_and_whose_form_it_ranks_by(name: str, compat: str | None) -> None:
+    spec = SPECS[name]
+    assert spec.aspect == name
+    (ranking,) = [
+        metric
+        for metric in spec.metrics
+        if metric.name == spec.resolve_factory()(spec.resolve_config()(compat=compat)).primary_metric
+    ]
+    assert ranking.published == (compat == "fade")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_option_of_a_scorer_is_its_defaults(name: str) -> None:
     content = yaml.safe_load((CONF / f"{name}.yaml").read_text())

@@ -66,6 +66,7 @@ def test_a_spec_knows_where_it_is_from(install: Install) -> None:
         ),
         ("{'name': 'x'}", "a dict where a ScorerSpec is due"),
         (f"scorer(api_version={API_VERSION + 1})", f"made for version {API_VERSION + 1} of the plugin interface"),
+        ("scorer(aspect='purty')", "scorer 'length': unknown aspect 'purty'. Try: did you mean purity"),
         ("scorer('no good')", "'no good', whose name is not made of letters"),
         ("scorer(), scorer()", "offers scorer 'length' twice"),
     ],
