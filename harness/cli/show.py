@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from harness.cli.kinds import SHOWABLE, disabled_plugins
 from harness.cli.output import warn_of_broken, write, write_json, write_table
+from harness.config.options import list_options
 from harness.config.parameters import parameters
 from harness.config.schema import ExamplesConfig
-from harness.errors import HarnessError, PluginError
+from harness.errors import ConfigError, HarnessError, PluginError, UnknownNameError
 from harness.identity import plain
 from harness.registry.catalogue import load_catalogue
-from harness.scoring.protocol import ExampleShape
+from harness.registry.kinds import kind_named
+from harness.scoring.protocol import ExampleShape, Need
 
 if TYPE_CHECKING:
     import argparse
 
-    from harness.registry.catalogue import Registered
+    from harness.registry.catalogue import Catalogue, Registered
     from harness.registry.specs import ScorerSpec, Spec
     from harness.scoring.protocol import Scorer
 
@@ -26,11 +28,19 @@ __all__ = ["show"]
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Show everything known of one registered thing; return the exit code."""
+    """Show everything known of one registered thing; return the exit code.
+
+    Raises:
+        ConfigError: If the name is that of a config option, which is shown by another verb.
+        UnknownNameError: If nothing is called so.
+    """
     kind = SHOWABLE[arguments.kind]
     catalogue = load_catalogue(disabled_plugins(arguments.plugins))
     warn_of_broken(catalogue)
-    registered = catalogue.get(kind, arguments.name)
+    try:
+        registered = catalogue.get(kind, arguments.name)
+    except UnknownNameError as error:
+        raise _of_option(kind, arguments.name, catalogue) or error from None
     facts = _facts(arguments.kind, registered)
     if arguments.json:
         write_json(facts)
@@ -55,10 +65,23 @@ def _facts(kind: str, registered: Registered[Spec]) -> dict[str, Any]:
     }
     if kind == "scorer":
         facts |= {"definition": _definition(spec), "primary_metric": spec.primary_metric, "cost": _cost(spec)}
-    for name in ("metrics", "primary_metric", "needs", "needs_llm", "rank"):
+    for name in ("metrics", "primary_metric", "needs", "judge_reports", "fidelity", "aspect", "needs_llm", "rank"):
         if hasattr(spec, name):
             facts[name] = plain(getattr(spec, name))
     return facts
+
+
+def _of_option(kind: str, name: str, catalogue: Catalogue) -> ConfigError | None:
+    """Return what to say of a config option that sets parameters of something registered; None if there is none."""
+    known = kind_named(kind)
+    for option in list_options(catalogue):
+        if (option.group, option.name) == (known.group, name):
+            chosen = f"{known.group}=[{name}]" if known.group in {"scorers", "controls"} else f"{known.group}={name}"
+            return ConfigError(
+                f"'{name}' is a set of parameters of another {known.name}: {option.summary}",
+                hint=f"harness run '{chosen}' --cfg job, which prints them",
+            )
+    return None
 
 
 def _definition(spec: ScorerSpec) -> str:
@@ -108,17 +131,9 @@ def _parameters(config: type, prefix: str = "") -> list[dict[str, Any]]:
 
 def _write(kind: str, facts: dict[str, Any]) -> None:
     write(f"{kind} {facts['name']} (version {facts['version']}): {facts['summary']}")
-    write(f"from      {facts['distribution']} {facts['distribution_version']}")
-    if facts["citation"]:
-        write(f"citation  {facts['citation']}")
-    if facts["requires_extra"]:
-        write(f"needs the extra  {facts['requires_extra']}")
-    if "needs" in facts:
-        write(f"needs     {', '.join(facts['needs']) or 'nothing'}")
-    if "rank" in facts:
-        write(f"rank      {facts['rank']}")
-    if facts.get("cost"):
-        write(f"cost      {_cost_line(facts['cost'])}")
+    for label, said in _head(facts).items():
+        if said:
+            write(f"{label:<10}{said}")
     if facts.get("definition"):
         write(f"\n{facts['definition']}")
     if facts["description"]:
@@ -135,6 +150,32 @@ def _write(kind: str, facts: dict[str, Any]) -> None:
         write_table(("metric", "range", "chance", "better", "what"), [_metric(m, facts) for m in facts["metrics"]])
 
 
+def _head(facts: dict[str, Any]) -> dict[str, str | None]:
+    """Return the short facts by what stands before them."""
+    aspect = f" (FADE's {facts['aspect']})" if facts.get("aspect") else ""
+    return {
+        "from": f"{facts['distribution']} {facts['distribution_version']}",
+        "citation": facts["citation"],
+        "extra": facts["requires_extra"],
+        "needs": _needs(facts) if "needs" in facts else None,
+        "looks at": f"{facts['fidelity']}s{aspect}" if facts.get("fidelity") else None,
+        "rank": facts.get("rank"),
+        "cost": _cost_line(facts["cost"]) if facts.get("cost") else None,
+    }
+
+
+def _needs(facts: dict[str, Any]) -> str:
+    """Return in words what a scorer needs."""
+    reports = f" that reports {facts['judge_reports']}" if facts["judge_reports"] else ""
+    writes = Need.WRITES in facts["needs"]
+    words = {
+        Need.JUDGE: f"a judge{reports}",
+        Need.SUBJECT: f"the subject{', with features that can be changed' if writes else ''}",
+        Need.EMBEDDER: "an embedder",
+    }
+    return "; ".join(said for need, said in words.items() if need in facts["needs"]) or "nothing"
+
+
 def _cost_line(cost: dict[str, Any]) -> str:
     windows = f"{cost['activating_windows']} + {cost['silent_windows']} windows of {cost['window_tokens']} tokens"
     if not cost["calls"]:
@@ -149,4 +190,5 @@ def _metric(metric: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
     better = "higher" if metric["higher_is_better"] else "lower"
     low, high = ("none" if metric[end] is None else f"{metric[end]:g}" for end in ("low", "high"))
     bounds = "unbounded" if low == high == "none" else f"{low} .. {high}"
+    bounds = bounds.replace("none .. ", "at most ").replace(" .. none", " or more")
     return (f"{metric['name']}{primary}", bounds, chance, better, metric["description"])

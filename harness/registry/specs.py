@@ -79,6 +79,8 @@ class ScorerSpec(Spec):
     ``check(config, judge)``, of a scorer that needs a judge, raises LLMError if that judge lacks what the scorer cannot
     do without; it is called once the judge was started and before anything is asked of it. None: any judge will do.
 
+    ``judge_reports`` says in words what that is: what a judge has to report besides text, and in which mode it has not.
+
     ``fidelity`` says which side of a feature an explanation is held against: ``input``, what the feature responds to,
     or ``output``, what it makes the subject do. None: neither (the scorer reads no explanation), or not declared; such
     a scorer is on neither axis of a profile.
@@ -94,6 +96,7 @@ class ScorerSpec(Spec):
     primary_metric: str
     needs: frozenset[Need] = field(default_factory=frozenset)
     check: Factory | None = None
+    judge_reports: str = ""
     fidelity: Literal["input", "output"] | None = None
     aspect: Aspect | None = None
 

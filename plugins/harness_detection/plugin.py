@@ -17,6 +17,7 @@ DETECTION = ScorerSpec(
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
     check="harness_detection.scorer:check",
+    judge_reports="log-probabilities of its answers (nothing in mode=list)",
     version=2,
 )
 COUNTERFACTUAL = ScorerSpec(
@@ -30,6 +31,7 @@ COUNTERFACTUAL = ScorerSpec(
     needs=frozenset({Need.JUDGE, Need.SUBJECT}),
     fidelity="input",
     check="harness_detection.counterfactual:check",
+    judge_reports="log-probabilities of its answers (nothing in mode=list)",
 )
 
 

@@ -17,6 +17,7 @@ FUZZING = ScorerSpec(
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
     check="harness_fuzzing.scorer:check",
+    judge_reports="log-probabilities of its answers (nothing in mode=list)",
     version=2,
 )
 

@@ -41,6 +41,7 @@ INTERVENTION = ScorerSpec(
     needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
     fidelity="output",
     check="harness_intervention.scorer:check",
+    judge_reports="log-probabilities of prompts (nothing in mode=classifier)",
 )
 
 OUTPUT_TOKENS = ScorerSpec(
@@ -55,6 +56,7 @@ OUTPUT_TOKENS = ScorerSpec(
     needs=frozenset({Need.JUDGE, Need.SUBJECT, Need.WRITES}),
     fidelity="output",
     check="harness_intervention.output_tokens:check",
+    judge_reports="log-probabilities of its answers (nothing with graded=false)",
 )
 
 

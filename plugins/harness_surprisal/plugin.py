@@ -26,6 +26,7 @@ SURPRISAL = ScorerSpec(
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
     check="harness_surprisal.scorer:check",
+    judge_reports="log-probabilities of prompts",
 )
 
 

@@ -42,8 +42,29 @@ def test_a_scorer_shows_metrics_with_chance_parameters_and_citation(harness: Cal
     assert {"name": "re_asks", "type": "int", "default": 1} in facts["parameters"]
     assert "2410.13928" in facts["citation"]
     text = harness("show", "scorer", "detection").out
-    assert "needs     judge" in text
+    assert "needs     a judge that reports log-probabilities of its answers" in text
     assert "auroc *" in text
+
+
+def test_what_a_scorer_needs_and_looks_at_is_said_in_words(harness: Callable[..., Result]) -> None:
+    text = harness("show", "scorer", "faithfulness").out
+    assert "needs     a judge; the subject, with features that can be changed\n" in text
+    assert "looks at  outputs (FADE's faithfulness)\n" in text
+    assert "needs     an embedder\n" in harness("show", "scorer", "embedding").out
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "way"),
+    [("scorer", "detection_list", "'scorers=[detection_list]'"), ("explainer", "cot", "'explainer=cot'")],
+)
+def test_a_config_option_is_not_taken_for_a_misspelt_name(
+    harness: Callable[..., Result], kind: str, name: str, way: str
+) -> None:
+    found = harness("show", kind, name)
+    assert found.code == 2
+    assert f"'{name}' is a set of parameters of another {kind}: " in found.err
+    assert f"harness run {way} --cfg job" in found.err
+    assert f"unknown {kind} '{name}x'" in harness("show", kind, f"{name}x").err
 
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "show_scorer.txt"
