@@ -79,6 +79,7 @@ from harness.scoring.classification import (
     breakdown,
     classification_metrics,
     graded_auroc,
+    unanswered_side,
 )
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
@@ -253,6 +254,7 @@ __all__ = [
     "text_sha256",
     "text_with_marks",
     "tokens_within",
+    "unanswered_side",
     "words_marked",
     "write_counterfactuals",
     "write_texts",

@@ -16,7 +16,7 @@ def _gini(what: str) -> MetricSpec:
 
 CLARITY = ScorerSpec(
     name="clarity",
-    version=2,
+    version=3,
     summary="Do texts a judge writes after the explanation activate the feature more than natural ones?",
     factory="harness_fade.clarity:ClarityScorer",
     config="harness_fade.config:ClarityConfig",
@@ -33,7 +33,7 @@ CLARITY = ScorerSpec(
 
 RESPONSIVENESS = ScorerSpec(
     name="responsiveness",
-    version=2,
+    version=3,
     summary="Does the feature activate more on texts that hold the concept, as a judge rates them, than on others?",
     factory="harness_fade.responsiveness:ResponsivenessScorer",
     config="harness_fade.config:ResponsivenessConfig",
@@ -50,7 +50,7 @@ RESPONSIVENESS = ScorerSpec(
 
 PURITY = ScorerSpec(
     name="purity",
-    version=2,
+    version=3,
     summary="When the feature activates, does the text hold the concept, as a judge rates it?",
     factory="harness_fade.purity:PurityScorer",
     config="harness_fade.config:PurityConfig",
@@ -68,7 +68,7 @@ PURITY = ScorerSpec(
 
 FAITHFULNESS = ScorerSpec(
     name="faithfulness",
-    version=2,
+    version=3,
     summary="Does the subject write what the explanation names when the feature is turned up?",
     factory="harness_fade.faithfulness:FaithfulnessScorer",
     config="harness_fade.config:FaithfulnessConfig",

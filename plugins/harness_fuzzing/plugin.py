@@ -17,7 +17,7 @@ FUZZING = ScorerSpec(
     needs=frozenset({Need.JUDGE}),
     fidelity="input",
     check="harness_fuzzing.scorer:check",
-    version=2,
+    version=3,
 )
 
 

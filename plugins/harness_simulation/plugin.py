@@ -10,7 +10,7 @@ MOST_WRONG = -1e9  # an error has no bound, but a record holds no infinity
 
 SIMULATION = ScorerSpec(
     name="simulation",
-    version=2,
+    version=3,
     summary="Can the activation on every token be predicted from the explanation? Asked of a judge",
     factory="harness_simulation.scorer:SimulationScorer",
     config="harness_simulation.config:SimulationConfig",
