@@ -113,7 +113,7 @@ from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
-from harness.text import for_prompt
+from harness.text import for_prompt, part_shown
 
 __all__ = [
     "API_VERSION",
@@ -245,6 +245,7 @@ __all__ = [
     "parse_choice",
     "parse_flags",
     "parse_json",
+    "part_shown",
     "pearson",
     "place_tokens",
     "plain",
