@@ -68,7 +68,7 @@ PURITY = ScorerSpec(
 
 FAITHFULNESS = ScorerSpec(
     name="faithfulness",
-    version=3,
+    version=2,
     summary="Does the subject write what the explanation names when the feature is turned up?",
     factory="harness_fade.faithfulness:FaithfulnessScorer",
     config="harness_fade.config:FaithfulnessConfig",
