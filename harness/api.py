@@ -79,6 +79,7 @@ from harness.scoring.classification import (
     breakdown,
     classification_metrics,
     graded_auroc,
+    unanswered_side,
 )
 from harness.scoring.concurrency import gather_in_order
 from harness.scoring.correlation import Measure, absdev_zero, pearson, r2_mean, r2_zero
@@ -112,7 +113,7 @@ from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
-from harness.text import for_prompt
+from harness.text import for_prompt, part_shown
 
 __all__ = [
     "API_VERSION",
@@ -244,6 +245,7 @@ __all__ = [
     "parse_choice",
     "parse_flags",
     "parse_json",
+    "part_shown",
     "pearson",
     "place_tokens",
     "plain",
@@ -253,6 +255,7 @@ __all__ = [
     "text_sha256",
     "text_with_marks",
     "tokens_within",
+    "unanswered_side",
     "words_marked",
     "write_counterfactuals",
     "write_texts",

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 
-__all__ = ["NEWLINE", "TAB", "for_prompt", "for_terminal"]
+__all__ = ["MOST_SHOWN", "NEWLINE", "TAB", "for_prompt", "for_terminal", "part_shown"]
+
+MOST_SHOWN = 4_000
+"""Characters of one text, an explanation for instance, that a prompt shows at most."""
 
 NEWLINE = "\u21b5"
 """What stands for a line break."""
@@ -31,7 +35,7 @@ _CONTROL_TOKEN = re.compile(
 )
 
 
-def for_prompt(text: str, *, limit: int = 4_000, keep_end: bool = False) -> str:
+def for_prompt(text: str, *, limit: int = MOST_SHOWN, keep_end: bool = False) -> str:
     """Return ``text`` on one line, fit to stand inside a prompt; text made fit already is returned unchanged.
 
     Line breaks and tabs become glyphs, other unseen characters (control, format, private use, lone surrogates) their
@@ -42,8 +46,24 @@ def for_prompt(text: str, *, limit: int = 4_000, keep_end: bool = False) -> str:
         limit: Most characters to return; longer text is cut and ends in an ellipsis.
         keep_end: Cut off the beginning instead, where it is the end that matters; the ellipsis then stands first.
     """
-    shown = _CONTROL_TOKEN.sub(r"\g<0> ", _seen(text))
+    shown = _fit(text)
     return _ELLIPSIS + shown[len(shown) - limit + 1 :] if keep_end and len(shown) > limit else _cut(shown, limit)
+
+
+def part_shown(text: str, *, limit: int = MOST_SHOWN) -> str:
+    """Return ``text`` as it came, but no more of it than ``for_prompt`` shows; unchanged where it shows all.
+
+    For what reads an explanation and no prompt, an embedder for instance, so that every scorer reads the same text.
+
+    Args:
+        text: Any text.
+        limit: Most characters that a prompt shows; longer text is cut where a prompt cuts it and ends in an ellipsis.
+    """
+    if len(_fit(text)) <= limit:
+        return text
+    # A line break of two characters is shown as one; nothing else is shown as less than it is.
+    ends = range(min(len(text), 2 * limit) + 1)
+    return text[: bisect_right(ends, limit - 1, key=lambda end: len(_fit(text[:end]))) - 1] + _ELLIPSIS
 
 
 def for_terminal(text: str, *, limit: int = 200) -> str:
@@ -54,6 +74,10 @@ def for_terminal(text: str, *, limit: int = 200) -> str:
         limit: Most characters to return; longer text is cut and ends in an ellipsis.
     """
     return _cut(_seen(text), limit)
+
+
+def _fit(text: str) -> str:
+    return _CONTROL_TOKEN.sub(r"\g<0> ", _seen(text))
 
 
 def _seen(text: str) -> str:

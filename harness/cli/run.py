@@ -159,6 +159,8 @@ def _write_differences(repeated: Repetition, resolved: ResolvedRun) -> None:
 def _write_report(report: RunReport) -> None:
     write(report.table.rstrip("\n"))
     write(f"\nrun          {report.run_dir} ({report.status})\nleaderboard  {report.leaderboard}")
+    for note in report.notes:
+        write_note(note)
     for failure in report.failures[:_SHOWN]:
         write_note(f"failed: {failure}")
     if len(report.failures) > _SHOWN:

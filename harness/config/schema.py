@@ -228,9 +228,10 @@ class ExecutionConfig:
     ``unit_concurrency`` units are in flight at once; null for as many as keep the language models' endpoints busy.
     ``overlap`` lets features be scored while others are explained; null for wherever the two roles do not share one
     model in this process. ``collect_batch_tokens`` positions go through the subject model at
-    once; in bfloat16, rounding depends on it. A unit of which more than the share ``max_failed_share`` of the questions
-    ended in an error is a failed unit, to be done again, and no score. ``record_processes`` processes build feature
-    records; null for one, and for one a processor where thousands of records are wanted.
+    once; in bfloat16, rounding depends on it. A unit of which more than the share ``max_failed_share`` of the
+    questions, or of those of one side, ended in an error is a failed unit, to be done again, and no score.
+    ``record_processes`` processes build feature records; null for one, and for one a processor where thousands of
+    records are wanted.
     """
 
     unit_concurrency: int | None = None

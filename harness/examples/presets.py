@@ -7,7 +7,7 @@ from harness.errors import UnknownNameError
 
 __all__ = ["PRESETS", "preset"]
 
-PRESETS = ("blog", "default", "delphi_paper", "saebench")
+PRESETS = ("blog", "default", "delphi_paper", "fade", "saebench")
 
 
 def preset(name: str) -> ExamplesConfig:
@@ -39,6 +39,8 @@ def preset(name: str) -> ExamplesConfig:
             min_activating_windows=200,
             min_half_windows=50,
         )
+    if name == "fade":
+        return ExamplesConfig(preset="fade", score_activating=250, score_non_activating=500)
     if name == "saebench":
         return ExamplesConfig(
             preset="saebench",

@@ -105,6 +105,8 @@ class ExplanationLine:
     origin: str | None = None
     reply: str | None = None
     error: str | None = None
+    characters_read: int | None = field(default=None, metadata=OMITTED_IF_NONE)
+    """How many characters of ``text``, from its beginning, scorers read, where it is too long for all of it."""
     usage: UsageLine = field(default_factory=UsageLine)
     schema_version: int = SCHEMA_VERSION
 

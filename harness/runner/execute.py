@@ -28,9 +28,10 @@ from harness.runner.pipeline import Pipeline
 from harness.runner.protocols import scorer_protocols
 from harness.runner.resources import RunResources
 from harness.runner.spending import SpendingLog
+from harness.text import MOST_SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.config.resolve import ResolvedRun
@@ -46,7 +47,7 @@ _EXIT_CODES = {"success": 0, "failed": 1, "partial": 3}
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a finished run left behind. ``table`` is this run's leaderboard as text."""
+    """What a finished run left behind. ``table`` is this run's leaderboard as text, ``notes`` what to know of it."""
 
     run_id: str
     run_dir: Path
@@ -54,6 +55,7 @@ class RunReport:
     table: str
     leaderboard: Path
     failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -130,7 +132,8 @@ class _Run:
             # Another run in the folder is at fault; this one is finished and must be seen to be.
             self.progress.say(f"the leaderboard of all runs was not rebuilt: {error}")
         failures = tuple(self._failures())
-        return RunReport(self.folder.run_id, self.folder.path, self.status, table, root / FILE_NAME, failures)
+        notes = tuple(_notes(self.explanations))
+        return RunReport(self.folder.run_id, self.folder.path, self.status, table, root / FILE_NAME, failures, notes)
 
     async def _stages(self) -> None:
         if not self.journal.explanations:
@@ -218,3 +221,14 @@ class _Run:
                 for line in scoring
             ),
         ]
+
+
+def _notes(explanations: Sequence[ExplanationLine]) -> Iterator[str]:
+    long = [line for line in explanations if line.characters_read is not None]
+    if long:
+        first = f"{long[0].subject}/{long[0].feature} ({long[0].explanation_set})"
+        yield (
+            f"{len(long)} of {len(explanations)} explanations are too long: scorers read the beginning alone,"
+            f" {MOST_SHOWN:,} characters as a prompt shows them, of {first} for instance"
+            " (see characters_read in explanations.jsonl)"
+        )

@@ -9,6 +9,8 @@ from harness.outcome import Outcome
 from harness.text import for_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from harness.scoring.protocol import Item, Score
 
 __all__ = ["AnswerWatch", "explainer_watch", "judge_watch", "unusable"]
@@ -25,23 +27,34 @@ def unusable(result: Score, most_failed: float) -> str | None:
     """Return why a unit cannot be scored, or None if it can.
 
     It cannot if no question has an answer that can be used, or if more than the share ``most_failed`` of the questions,
-    or of one side of the evidence (``Score.lost``), ended in an error: those may be answered the next time, and a score
-    from the rest would be final.
+    or of one side of the evidence, ended in an error: those may be answered the next time, and a score from the rest
+    would be final. A side is the questions of one ``truth``, or what ``Score.lost`` is the share of.
     """
     asked = [item for item in result.items if item.outcome is not Outcome.SKIPPED]
     if not asked:
         return None
-    answered = [item for item in asked if item.outcome is Outcome.OK]
-    failed = [item for item in asked if item.outcome is Outcome.ERROR]
-    many = len(failed) > most_failed * len(asked)
-    if answered and not many and result.lost <= most_failed:
-        return None
+    failed = _failed(asked)
     said = _said((failed or asked)[0])
-    if not answered:
+    if all(item.outcome is not Outcome.OK for item in asked):
         return f"none of {len(asked)} answers could be used; one {said}"
-    if many:
-        return f"{len(failed)} of {len(asked)} questions failed; one {said}"
-    return f"{result.lost:.0%} of what should have been written is missing, as calls failed; one {said}"
+    for questions, sort in _parts(asked):
+        lost = _failed(questions)
+        if len(lost) > most_failed * len(questions):
+            return f"{len(lost)} of {len(questions)} {sort} failed; one {_said(lost[0])}"
+    if result.lost > most_failed:
+        return f"{result.lost:.0%} of what should have been written is missing, as calls failed; one {said}"
+    return None
+
+
+def _parts(asked: Sequence[Item]) -> Iterator[tuple[Sequence[Item], str]]:
+    """Yield all questions, then those of either side, with what they are."""
+    yield asked, "questions"
+    for truth, sort in ((True, "positive items"), (False, "negative items")):
+        yield [item for item in asked if item.truth is truth], sort
+
+
+def _failed(items: Sequence[Item]) -> list[Item]:
+    return [item for item in items if item.outcome is Outcome.ERROR]
 
 
 def _said(item: Item) -> str:

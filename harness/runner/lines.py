@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.explainers.protocol import Draft, Explanation, Provenance
 from harness.identity import plain
 from harness.results.records import ExplanationLine, UsageLine
+from harness.text import part_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +37,17 @@ def explanation_line(
         origin=provenance.origin,
         reply=draft.reply,
         error=draft.error,
+        characters_read=_read_of(draft.text),
         usage=UsageLine(**plain(draft.usage)),
     )
+
+
+def _read_of(text: str | None) -> int | None:
+    """Return how many characters of a text are read, None if all are."""
+    if text is None:
+        return None
+    shown = part_shown(text)
+    return None if shown == text else len(shown) - 1  # the ellipsis is none of it
 
 
 def explanation_of(line: ExplanationLine) -> Explanation | None:

@@ -1,13 +1,15 @@
 """What yes/no evidence is worth: the metrics detection and fuzzing share, as pure functions of their items.
 
 An item that was not answered enters no number here. A metric whose definition divides by nothing is None, with the
-reason; it is never a fabricated 0 or 0.5.
+reason; it is never a fabricated 0 or 0.5. So is one of a side, the positives or the negatives, most of which has no
+answer: what a content filter refuses, say, is no draw from it, and a number from the rest would be of something else.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ __all__ = [
     "classification_metrics",
     "confusion",
     "graded_auroc",
+    "unanswered_side",
 ]
 
 CLASSIFICATION_METRICS: tuple[MetricSpec, ...] = (
@@ -44,6 +47,11 @@ CLASSIFICATION_METRICS: tuple[MetricSpec, ...] = (
 NO_ANSWERS = "no question was answered"
 NO_POSITIVES = "no positive item was answered"
 NO_NEGATIVES = "no negative item was answered"
+MOST_UNANSWERED = 0.5
+"""Share of a side's questions without an answer up to which a number is still one of that side."""
+
+_SIDES = {True: "positive", False: "negative"}
+_ONE_SIDED = {"recall": True, "specificity": False}  # the metrics that are of one side only
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ def confusion(items: Iterable[Item]) -> Confusion:
     )
 
 
-def graded_auroc(items: Iterable[Item]) -> tuple[float | None, str | None]:
+def graded_auroc(items: Sequence[Item]) -> tuple[float | None, str | None]:
     """Return the AUROC of the graded answers (``Item.value``), or None and why."""
     known = answered(items)
     if not known:
@@ -117,7 +125,17 @@ def graded_auroc(items: Iterable[Item]) -> tuple[float | None, str | None]:
         return None, NO_POSITIVES
     if not negative:
         return None, NO_NEGATIVES
-    return auroc(positive, negative), None
+    why = unanswered_side(items)
+    return (auroc(positive, negative), None) if why is None else (None, why)
+
+
+def unanswered_side(items: Iterable[Item]) -> str | None:
+    """Return of which side most questions have no answer, as a reason; None if of neither.
+
+    A number from what is left of such a side is none of the explanation: which items are refused, cut off or not read
+    may depend on what they hold. What was never asked (``skipped``) does not count.
+    """
+    return next(iter(_unanswered_sides(items).values()), None)
 
 
 def classification_metrics(items: Sequence[Item]) -> Metrics:
@@ -137,6 +155,10 @@ def classification_metrics(items: Sequence[Item]) -> Metrics:
     reasons = {name: _why(name, cells) for name, value in values.items() if value is None}
     if why_no_area is not None:
         reasons["auroc"] = why_no_area
+    for side, why in _unanswered_sides(items).items():
+        for name, value in list(values.items()):
+            if value is not None and _ONE_SIDED.get(name, side) is side:
+                values[name], reasons[name] = None, why
     return Metrics(values, reasons)
 
 
@@ -144,7 +166,8 @@ def breakdown(items: Sequence[Item], *, graded: str) -> dict[str, dict[str, floa
     """Return the metrics by decile of the positives (``decile_1`` ...) and by kind of the negatives (``kind_...``).
 
     A decile is set against all negatives, a kind of negative against all positives. ``graded`` names the mean of the
-    graded answers, for instance ``mean_p_yes``.
+    graded answers, for instance ``mean_p_yes``. Where questions have no answer, ``answered`` has the share of either
+    side that has one.
     """
     known = answered(items)
     positives = [item for item in known if item.truth]
@@ -156,7 +179,26 @@ def breakdown(items: Sequence[Item], *, graded: str) -> dict[str, dict[str, floa
     for kind in sorted({item.kind for item in negatives}):
         own = [item for item in negatives if item.kind == kind]
         parts[f"kind_{kind}"] = _part(own, [*positives, *own], graded, "specificity", _said_no)
+    asked = {name: _asked(items, side) for side, name in _SIDES.items()}
+    if any(one.outcome is not Outcome.OK for side in asked.values() for one in side):
+        parts["answered"] = {name: _ratio(len(answered(side)), len(side)) for name, side in asked.items()}
     return parts
+
+
+def _asked(items: Iterable[Item], side: bool) -> list[Item]:
+    return [item for item in items if item.truth is side and item.outcome is not Outcome.SKIPPED]
+
+
+def _unanswered_sides(items: Iterable[Item]) -> dict[bool, str]:
+    """Return, for each side most of whose questions have no answer, how many they are and what became of them."""
+    items, found = list(items), {}
+    for side, name in _SIDES.items():
+        asked = _asked(items, side)
+        failed = Counter(item.outcome.value for item in asked if item.outcome is not Outcome.OK)
+        if failed.total() > MOST_UNANSWERED * len(asked):
+            fates = ", ".join(f"{n} {outcome}" for outcome, n in sorted(failed.items()))
+            found[side] = f"{failed.total()} of {len(asked)} {name} items have no answer ({fates})"
+    return found
 
 
 def _part(

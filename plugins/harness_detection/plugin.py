@@ -18,10 +18,11 @@ DETECTION = ScorerSpec(
     fidelity="input",
     check="harness_detection.scorer:check",
     judge_reports="log-probabilities of its answers (nothing in mode=list)",
-    version=2,
+    version=3,
 )
 COUNTERFACTUAL = ScorerSpec(
     name="detection_counterfactual",
+    version=2,
     summary="Does this text activate the feature? Rewritten windows that the subject found silent are among the texts",
     factory="harness_detection.counterfactual:CounterfactualScorer",
     config="harness_detection.config:CounterfactualConfig",

@@ -8,6 +8,7 @@ __all__ = ["EMBEDDING", "EXAMPLE_EMBEDDING", "harness_scorers"]
 
 EMBEDDING = ScorerSpec(
     name="embedding",
+    version=2,
     summary="Is the explanation nearer to activating than to other windows in embedding space? No judge",
     factory="harness_embedding.scorer:EmbeddingScorer",
     config="harness_embedding.config:EmbeddingConfig",

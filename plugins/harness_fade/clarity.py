@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from harness.api import Item, Outcome, Score, ScorerEstimate, TaskKind, Usage, estimate_writing, write_texts
 from harness_fade.config import FADE, words_of
-from harness_fade.evidence import RatedSample, activations_of, natural_sample, needed, rated_sample, root_seed
+from harness_fade.evidence import (
+    NO_WEIGHTS,
+    RatedSample,
+    activations_of,
+    natural_sample,
+    needed,
+    rated_sample,
+    root_seed,
+)
 from harness_fade.numbers import Comparison
 from harness_fade.prompt import WRITE
 from harness_fade.rating import CLEAR, Rated, both, estimate_rated
@@ -20,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["ClarityEvidence", "ClarityScorer", "clarity_evidence", "clarity_items", "estimate_clarity", "fade_clarity"]
 
 NOT_RATED = "natural texts are not rated under compat: fade, so that those with the concept cannot be told apart"
-NO_WEIGHTS = "the rated texts cannot stand for the corpus: none is a silent window drawn at random, or none activates"
 EMPTY = "no text was written, or there is no natural text"
 _SIDES = ("written texts", "natural texts without the concept")
 

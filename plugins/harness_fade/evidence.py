@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from harness_fade.config import NaturalConfig
     from harness_fade.rating import Rated
 
-__all__ = ["Natural", "RatedSample", "activations_of", "natural_sample", "needed", "rated_sample", "root_seed"]
+__all__ = [
+    "NO_WEIGHTS",
+    "Natural",
+    "RatedSample",
+    "activations_of",
+    "natural_sample",
+    "needed",
+    "rated_sample",
+    "root_seed",
+]
+
+NO_WEIGHTS = "the rated texts cannot stand for the corpus: none is a silent window drawn at random, or none activates"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,11 @@ class Comparison:
         total = positive + math.fsum(self.negative_weights or [1.0] * len(self.negative))
         return positive / total if total else None
 
-    def defined(self) -> bool:
-        """Return whether both sides have any weight."""
+    def sizes(self) -> tuple[int, int]:
+        """Return how many texts of either side have any weight."""
         coded = self._coded()
-        return bool(coded.weights[coded.truth].sum() > 0 and coded.weights[~coded.truth].sum() > 0)
+        one, other = (int((coded.weights[side] > 0).sum()) for side in (coded.truth, ~coded.truth))
+        return one, other
 
     def _coded(self) -> _Coded:
         values = np.asarray([*self.positive, *self.negative], dtype=np.float64)
@@ -100,7 +101,7 @@ class _Coded:
 def signed_gini(comparison: Comparison) -> float:
     """Return 2 AUROC - 1, ties half: 1 where every positive is above every negative, -1 where all are below.
 
-    Both sides must have weight (``Comparison.defined``).
+    Both sides must have weight (``Comparison.sizes``).
     """
     return _gini(comparison._coded())  # noqa: SLF001  -- one module
 

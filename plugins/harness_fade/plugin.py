@@ -20,7 +20,7 @@ def _paper(name: str, what: str) -> MetricSpec:
 
 CLARITY = ScorerSpec(
     name="clarity",
-    version=2,
+    version=3,
     summary="Do texts a judge writes after the explanation activate the feature more than natural ones?",
     factory="harness_fade.clarity:ClarityScorer",
     config="harness_fade.config:ClarityConfig",
@@ -38,7 +38,7 @@ CLARITY = ScorerSpec(
 
 RESPONSIVENESS = ScorerSpec(
     name="responsiveness",
-    version=2,
+    version=3,
     summary="Does the feature activate more on texts that hold the concept, as a judge rates them, than on others?",
     factory="harness_fade.responsiveness:ResponsivenessScorer",
     config="harness_fade.config:ResponsivenessConfig",
@@ -56,7 +56,7 @@ RESPONSIVENESS = ScorerSpec(
 
 PURITY = ScorerSpec(
     name="purity",
-    version=2,
+    version=3,
     summary="When the feature activates, does the text hold the concept, as a judge rates it?",
     factory="harness_fade.purity:PurityScorer",
     config="harness_fade.config:PurityConfig",

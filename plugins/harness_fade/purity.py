@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.api import Score, ScorerEstimate, judge_of
 from harness_fade.config import FADE
-from harness_fade.evidence import RatedSample, rated_sample, root_seed
+from harness_fade.evidence import NO_WEIGHTS, RatedSample, rated_sample, root_seed
 from harness_fade.numbers import (
     Comparison,
     average_precision,
@@ -17,7 +17,7 @@ from harness_fade.numbers import (
 )
 from harness_fade.rating import estimate_rated
 from harness_fade.responsiveness import SIDES, one_side, rated_comparison
-from harness_fade.separation import NO_ROOM, NO_WEIGHT, too_few
+from harness_fade.separation import NO_ROOM, missing
 
 if TYPE_CHECKING:
     from harness.api import ExampleShape, Explanation, Resources, ScoreRecord
@@ -54,16 +54,18 @@ class PurityScorer:
         sample, corpus = rated_comparison(found), rated_comparison(found, weighted=True)
         metrics: dict[str, float | None] = dict.fromkeys(_OURS)
         parts: dict[str, dict[str, float | None]] = {}
-        reasons = dict.fromkeys(_OURS, self._missing(sample))
+        least = self.config.min_texts
+        reasons = dict.fromkeys(_OURS, missing(sample, SIDES, least) or "")
         if not reasons["average_precision"]:
             seed, draws = root_seed(record, self.config), self.config.draws
             value, lucky = average_precision(sample), precision_without_signal(sample, draws, seed)
             low, high = interval(sample, precision=True, draws=draws, seed=seed)
             metrics |= {"average_precision": value, "precision_above_null": unsigned_above_null(value, lucky)}
-            if corpus.defined():
+            no_corpus = NO_WEIGHTS if found.corpus_weights() is None else missing(corpus, SIDES, least)
+            if no_corpus is None:
                 metrics["average_precision_corpus"] = average_precision(corpus)
             parts = {"average_precision": {"low": low, "high": high, "without_signal": float(lucky.mean())}}
-            reasons = {"precision_above_null": NO_ROOM, "average_precision_corpus": NO_WEIGHT}
+            reasons = {"precision_above_null": NO_ROOM, "average_precision_corpus": no_corpus or ""}
         metrics["fade_purity"] = fade_purity(found)
         reasons["fade_purity"] = one_side(found)
         return Score(
@@ -85,12 +87,6 @@ class PurityScorer:
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
         """Return what one unit is expected to take."""
         return estimate_rated(shape, self.config)
-
-    def _missing(self, comparison: Comparison) -> str:
-        for name, side in zip(SIDES, (comparison.positive, comparison.negative), strict=True):
-            if len(side) < self.config.min_texts:
-                return too_few(len(side), name, self.config.min_texts)
-        return ""
 
 
 _OURS = ("precision_above_null", "average_precision", "average_precision_corpus")

@@ -9,7 +9,7 @@ from harness_fade.config import FADE
 from harness_fade.evidence import RatedSample, rated_sample, root_seed
 from harness_fade.numbers import Comparison, signed_gini
 from harness_fade.rating import ABSENT, CLEAR, estimate_rated
-from harness_fade.separation import absolute_gini, separation
+from harness_fade.separation import absolute_gini, missing, separation
 
 if TYPE_CHECKING:
     from harness.api import ExampleShape, Explanation, Resources, ScoreRecord
@@ -51,6 +51,7 @@ class ResponsivenessScorer:
         if paper is None:
             reasons["fade_responsiveness"] = one_side(found)
         weighted = rated_comparison(found, weighted=True)
+        few = missing(weighted, SIDES, self.config.min_texts) is not None
         return Score(
             metrics=metrics,
             items=found.items(),
@@ -62,7 +63,7 @@ class ResponsivenessScorer:
                 "corpus": {
                     "activating_windows": found.corpus.activating,
                     "covered": found.corpus.covered([text.example for text in found.texts]),
-                    "signed_gini": signed_gini(weighted) if weighted.defined() else None,
+                    "signed_gini": None if few else signed_gini(weighted),
                 },
             },
         )

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from harness_fade.config import NaturalConfig
     from harness_fade.numbers import Comparison
 
-__all__ = ["Separation", "absolute_gini", "separation", "too_few"]
+__all__ = ["NO_ROOM", "Separation", "absolute_gini", "missing", "separation", "too_few"]
 
-NO_WEIGHT = "the texts of one side stand for no part of the corpus"
 NO_ROOM = "with so few texts luck alone often gives the largest value there is"
 
 
@@ -34,12 +33,9 @@ class Separation:
 
 def separation(comparison: Comparison, config: NaturalConfig, seed: int, names: tuple[str, str]) -> Separation:
     """Return the separation of the two sides; ``names`` says what they are, for the reason."""
-    sides = zip(names, (comparison.positive, comparison.negative), strict=True)
-    for name, side in sides:
-        if len(side) < config.min_texts:
-            return Separation(reason=too_few(len(side), name, config.min_texts))
-    if not comparison.defined():
-        return Separation(reason=NO_WEIGHT)
+    reason = missing(comparison, names, config.min_texts)
+    if reason is not None:
+        return Separation(reason=reason)
     value = signed_gini(comparison)
     null = size_without_signal(comparison, config.draws, seed)
     low, high = interval(comparison, precision=False, draws=config.draws, seed=seed)
@@ -55,6 +51,17 @@ def separation(comparison: Comparison, config: NaturalConfig, seed: int, names: 
 def absolute_gini(comparison: Comparison) -> float | None:
     """Return FADE's number, the size of the Gini coefficient without its sign; None if a side is empty."""
     return abs(signed_gini(comparison)) if comparison.positive and comparison.negative else None
+
+
+def missing(comparison: Comparison, names: tuple[str, str], least: int) -> str | None:
+    """Return of which side there are too few texts, as a reason; None if of neither.
+
+    A text without weight enters no number, so it does not count: beside four of them a fifth text would be the side.
+    """
+    for name, side, n in zip(names, (comparison.positive, comparison.negative), comparison.sizes(), strict=True):
+        if n < least:
+            return too_few(n, name if n == len(side) else f"{name} that stand for a part of the corpus", least)
+    return None
 
 
 def too_few(n: int, name: str, least: int) -> str:

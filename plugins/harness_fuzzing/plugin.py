@@ -18,7 +18,7 @@ FUZZING = ScorerSpec(
     fidelity="input",
     check="harness_fuzzing.scorer:check",
     judge_reports="log-probabilities of its answers (nothing in mode=list)",
-    version=2,
+    version=3,
 )
 
 

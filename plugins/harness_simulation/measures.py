@@ -71,11 +71,13 @@ def measure(
         held_out: Documents whose windows the calibration is fitted on, and no calibrated metric is measured on.
         calibration: ``linear`` or ``percentile``.
     """
+    together, within = _together(windows), _within(windows)
     fitted = _fit([one for one in windows if one.example.document in held_out], calibration)
     measures = {
-        "r": _together(windows),
+        "r": together,
         "r_random_only": _at_random(windows, statistics),
-        "r_mean_of_windows": _mean_of_windows(windows),
+        # Predictions that are all equal, in all windows, are no predictions: undefined as r is.
+        "r_mean_of_windows": together if together.value is None else _mean(within),
         **_calibrated([one for one in windows if one.example.document not in held_out], fitted),
     }
     if not windows:
@@ -85,7 +87,12 @@ def measure(
             {name: found.value for name, found in measures.items()},
             {name: found.reason for name, found in measures.items() if found.reason is not None},
         ),
-        {**_by_part(windows), "tokens": _token_counts(windows), "calibration": _facts(fitted.calibration)},
+        {
+            **_by_part(windows),
+            "within_windows": {"n": float(len(within)), "constant_prediction": float(within.count(None))},
+            "tokens": _token_counts(windows),
+            "calibration": _facts(fitted.calibration),
+        },
     )
 
 
@@ -113,11 +120,20 @@ def _together(windows: Sequence[Predicted]) -> Measure:
     return pearson(*_columns(windows))
 
 
-def _mean_of_windows(windows: Sequence[Predicted]) -> Measure:
-    within = [found for found in (_together([one]).value for one in windows) if found is not None]
+def _within(windows: Sequence[Predicted]) -> list[float | None]:
+    """Return the correlation within each window in which the truth varies; None where the prediction does not."""
+    varied = [one for one in windows if pearson(truth := _columns([one])[0], truth).value is not None]
+    return [_together([one]).value for one in varied]
+
+
+def _mean(within: Sequence[float | None]) -> Measure:
+    """Return the mean over windows; a constant prediction tells no token from another, which is a correlation of 0.
+
+    Without it, to predict nothing at all in the windows one does not understand would raise the mean.
+    """
     if not within:
-        return Measure(None, "in no window do both the true and the predicted activations vary")
-    return Measure(math.fsum(within) / len(within))
+        return Measure(None, "in no window do the true activations vary")
+    return Measure(math.fsum(one or 0.0 for one in within) / len(within))
 
 
 def _at_random(windows: Sequence[Predicted], statistics: FeatureStatistics) -> Measure:

@@ -10,7 +10,7 @@ MOST_WRONG = -1e9  # an error has no bound, but a record holds no infinity
 
 SIMULATION = ScorerSpec(
     name="simulation",
-    version=2,
+    version=3,
     summary="Can the activation on every token be predicted from the explanation? Asked of a judge",
     factory="harness_simulation.scorer:SimulationScorer",
     config="harness_simulation.config:SimulationConfig",
@@ -18,7 +18,12 @@ SIMULATION = ScorerSpec(
     metrics=(
         MetricSpec("r", "Pearson correlation over the tokens of all windows", low=-1.0, chance=0.0),
         MetricSpec("r_random_only", "the same over windows as they come at random in the corpus", low=-1.0, chance=0.0),
-        MetricSpec("r_mean_of_windows", "mean of the correlations within windows", low=-1.0, chance=0.0),
+        MetricSpec(
+            "r_mean_of_windows",
+            "mean of the correlations within windows, 0 for a constant prediction",
+            low=-1.0,
+            chance=0.0,
+        ),
         MetricSpec("r2_zero", "squared activation explained, about zero, held-out calibration", low=MOST_WRONG),
         MetricSpec("r2_mean", "variance explained, about the mean, held-out calibration", low=MOST_WRONG, chance=0.0),
         MetricSpec("absdev_zero", "absolute activation explained, held-out calibration", low=MOST_WRONG),

@@ -15,6 +15,7 @@ from harness.api import (
     for_prompt,
     gather_in_order,
     judge_of,
+    unanswered_side,
 )
 from harness_simulation import all_at_once, structured, token_by_token
 from harness_simulation.config import ALL_AT_ONCE, AUTO, STRUCTURED, TOKEN_BY_TOKEN
@@ -62,17 +63,22 @@ class SimulationScorer:
         examples = (*record.examples.activating, *record.examples.non_activating)
         windows = await self._simulate(readout, examples, explanation.text, judge)
         pairs = list(zip(examples, windows, strict=True))
+        items = tuple(_item(example, one) for example, one in pairs)
         report = measure(
             [Predicted(example, one.values) for example, one in pairs if one.outcome is Outcome.OK],
             record.statistics,
             held_out=calibration_documents(examples, resources.seed),
             calibration=self.config.calibration,
         )
+        metrics, reasons, lost = report.metrics.values, report.metrics.reasons, unanswered_side(items)
+        if lost is not None:
+            metrics = dict.fromkeys(metrics)
+            reasons = {**dict.fromkeys(metrics, lost), **reasons}
         return Score(
-            metrics=report.metrics.values,
-            items=tuple(_item(example, one) for example, one in pairs),
+            metrics=metrics,
+            items=items,
             usage=sum((one.usage for one in windows), Usage()),
-            reasons=report.metrics.reasons,
+            reasons=reasons,
             breakdown={**report.parts, "readout": {readout: 1.0}},
         )
 

@@ -8,6 +8,7 @@ __all__ = ["SURPRISAL", "harness_scorers"]
 
 SURPRISAL = ScorerSpec(
     name="surprisal",
+    version=2,
     summary="Does the explanation make activating windows more probable to a language model than other windows?",
     factory="harness_surprisal.scorer:SurprisalScorer",
     config="harness_surprisal.config:SurprisalConfig",

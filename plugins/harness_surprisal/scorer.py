@@ -24,6 +24,7 @@ from harness.api import (
     place_tokens,
     same_cut,
     tokens_within,
+    unanswered_side,
 )
 from harness_surprisal.prompt import before_window
 
@@ -94,10 +95,11 @@ class SurprisalScorer:
         items = tuple(gain.item for gain in gains)
         area, why_no_area = graded_auroc(items)
         sides = [_nats_per_token(gains, activating=activating) for activating in (True, False)]
-        nats = None if None in sides else (sides[0] or 0.0) - (sides[1] or 0.0)
+        lost = unanswered_side(items)
+        nats = None if lost or None in sides else (sides[0] or 0.0) - (sides[1] or 0.0)
         reasons = {} if why_no_area is None else {"auroc": why_no_area}
         if nats is None:
-            reasons["nats_per_token"] = why_no_area or "one side has no window that was read"
+            reasons["nats_per_token"] = lost or why_no_area or "one side has no window that was read"
         return Score(
             metrics={"auroc": area, "nats_per_token": nats},
             items=items,

@@ -48,9 +48,10 @@ class NoParameters:
 
 @dataclass
 class Words:
-    """An explainer that writes a phrase, or fails where it is told to."""
+    """An explainer that writes a phrase, or what it is told to, or fails where it is told to."""
 
     failing: dict[int, Outcome | Exception] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
 
     async def explain(self, record: ExplainRecord, resources: ExplainerResources) -> Draft:
@@ -61,7 +62,7 @@ class Words:
             raise trouble
         if trouble is not None:
             return Draft(None, trouble, error="as told")
-        return Draft(f"phrase {record.feature}", usage=Usage(1, 10, 2, 0.5))
+        return Draft(self.texts.get(record.feature, f"phrase {record.feature}"), usage=Usage(1, 10, 2, 0.5))
 
     def estimate(self, n_examples: int, window_tokens: int) -> ExplainerEstimate:
         return ExplainerEstimate(n_examples, window_tokens, 0)

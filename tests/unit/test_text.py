@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.text import NEWLINE, TAB, for_prompt, for_terminal
+from harness.text import MOST_SHOWN, NEWLINE, TAB, for_prompt, for_terminal, part_shown
 
 any_text = st.text(st.characters(codec=None))
 hostile = st.lists(
@@ -69,6 +69,26 @@ def test_a_terminal_sees_chat_tokens_as_they_are() -> None:
 def test_long_text_is_cut_and_says_so() -> None:
     assert for_prompt("x" * 10, limit=4) == "xxx\u2026"
     assert len(for_terminal("y" * 1_000)) == 200
+
+
+@given(any_text | hostile, st.integers(1, 50))
+def test_what_reads_no_prompt_reads_as_much(text: str, limit: int) -> None:
+    part = part_shown(text, limit=limit)
+    assert len(for_prompt(part, limit=10_000)) <= limit
+    if len(for_prompt(text, limit=10_000)) <= limit:
+        assert part == text
+    else:
+        assert part[-1] == "\u2026"
+        assert text.startswith(part[:-1])
+        # One character more would be too much: it is shown as an escape, or breaks up a control token.
+        assert len(for_prompt(text[: len(part)], limit=10_000)) >= limit
+
+
+def test_what_reads_no_prompt_reads_the_same_of_long_plain_text() -> None:
+    text = "x " * 2_500 + "names of months"
+    assert part_shown(text) == for_prompt(text)
+    assert len(part_shown(text)) == MOST_SHOWN
+    assert part_shown("\n" * MOST_SHOWN) == "\n" * MOST_SHOWN
 
 
 @given(any_text | hostile, st.integers(2, 50))

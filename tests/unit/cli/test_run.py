@@ -196,6 +196,7 @@ class Report:
 
     exit_code: int
     failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     table: str = "THE TABLE\n"
     run_dir: Path = Path("results/runs/x")
     status: str = "partial"
@@ -227,6 +228,10 @@ class TestExitCodes:
             return harness("run", SMOKE, *arguments)
 
         return with_answers
+
+    def test_what_is_to_be_known_of_a_run_is_said(self, run: Callable[..., Result]) -> None:
+        result = run([Report(0, notes=("1 of 8 explanations are too long",))])
+        assert (result.code, result.err.count("1 of 8 explanations are too long\n")) == (0, 1)
 
     @pytest.mark.parametrize("code", [0, 1, 3])
     def test_the_reports_exit_code_is_ours(self, run: Callable[..., Result], code: int) -> None:

@@ -203,6 +203,27 @@ async def test_embedding_takes_the_instruction_from_the_embedder_unless_told() -
     assert seen == ["query: the word harbour", "find: the word harbour"]
 
 
+async def test_an_explanation_that_is_too_long_is_cut_alike_for_prompts_and_for_the_embedder() -> None:
+    text = "x " * 2_500 + "names of months"
+    read: list[str] = []
+
+    class Watched(FakeEmbedder):
+        async def embed(self, texts: tuple[str, ...]) -> Any:
+            read.append(texts[0])
+            return await super().embed(texts)
+
+    judge = OracleJudge(oracle)
+    for name in ("detection", "fuzzing_list", "embedding"):
+        spec, content = params(name)
+        scorer = spec.resolve_factory()(spec.resolve_config()(**content))
+        resources = Resources(seed=0, judge=judge, embedder=Watched())
+        await scorer.score(RECORD.for_scoring(), make_explanation(text), resources)
+    read += [request.messages[-1].content.split("\n")[0].removeprefix("Description: ") for request in judge.requests]
+    assert set(read) == {f"{text[:3_999]}\u2026"}
+    # A judge that reads no prompts is told what was given.
+    assert {request.task.explanation for request in judge.requests if request.task} == {text}
+
+
 async def test_a_window_whose_embedding_is_broken_is_an_error_and_not_a_zero() -> None:
     class Broken(FakeEmbedder):
         async def embed(self, texts: tuple[str, ...]) -> Any:

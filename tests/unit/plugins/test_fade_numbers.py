@@ -143,10 +143,10 @@ def test_an_interval_holds_the_value_and_is_a_point_where_the_sides_are_apart() 
 
 
 def test_weights_of_nothing_leave_no_comparison() -> None:
-    assert not Comparison([1.0], [0.0], [0.0], [1.0]).defined()
-    assert not Comparison([], []).defined()
+    assert Comparison([1.0], [0.0, 1.0], [0.0], [0.0, 1.0]).sizes() == (0, 1)
+    assert Comparison([], []).sizes() == (0, 0)
     assert Comparison([], []).prevalence is None
-    assert Comparison([1.0], [0.0]).defined()
+    assert Comparison([1.0], [0.0]).sizes() == (1, 1)
 
 
 COUNTS = {"factor_-50": (40, 5, 5), "factor_0": (45, 0, 5), "factor_1": (44, 1, 5), "factor_50": (10, 10, 30)}

@@ -4,11 +4,13 @@ import math
 from dataclasses import replace
 
 import pytest
+from harness_fade.config import PurityConfig
 from harness_fade.sample import Corpus, at_largest_magnitude, corpus_of, draw_sample, windows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api import Example, ExampleKind, Sampling, ScoreRecord
+from harness.examples.presets import preset
 from harness.testing import make_example, make_record
 
 RECORD = make_record().for_scoring()
@@ -47,6 +49,18 @@ def test_of_many_windows_the_strata_and_the_strongest_are_taken() -> None:
     assert 14 <= sum(place < 500 for place in drawn) <= 44
     assert places == draw_sample(examples, values, 500, 0.1, Corpus(0.1), 0)
     assert places != draw_sample(examples, values, 500, 0.1, Corpus(0.1), 1)
+
+
+def test_the_examples_made_for_it_leave_it_something_to_choose_from() -> None:
+    half, config = preset("fade"), PurityConfig()
+    for active in (half.score_activating, half.min_half_windows):
+        examples, values = windows(active, half.score_non_activating)
+        drawn = draw_sample(examples, values, config.n_natural, config.top_share, Corpus(0.05), 0)
+        strongest = range(active - min(active, int(config.n_natural * config.top_share)), active)
+        assert set(strongest) <= set(drawn)
+        assert min(active, 20) <= sum(place < active for place in drawn) <= max(active, 164)
+        # What is left over is the second sample.
+        assert len(examples) - len(drawn) >= config.sparse_threshold
 
 
 @given(st.integers(1, 60), st.integers(0, 60), st.integers(5, 50), st.floats(0, 0.9), st.floats(0, 1))

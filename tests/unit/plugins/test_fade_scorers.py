@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import harness_fade.plugin
 import pytest
 import yaml
+from harness_fade.numbers import Comparison
+from harness_fade.separation import separation
 
 from harness.api import (
     Completion,
@@ -315,6 +317,31 @@ async def test_a_corpus_that_cannot_be_weighted_leaves_what_needs_it_undefined()
     assert pure.metrics["average_precision_corpus"] is None
     assert pure.reasons["average_precision_corpus"]
     assert pure.metrics["average_precision"] == 1.0
+
+
+@pytest.mark.parametrize(("random", "scored"), [(4, False), (5, True)])
+@pytest.mark.parametrize(("name", "metric"), [("clarity", "signed_gini"), ("purity", "average_precision_corpus")])
+async def test_texts_that_stand_for_nothing_do_not_make_up_the_number(
+    name: str, metric: str, random: int, scored: bool
+) -> None:
+    """Of 20 silent windows all but a few are hard negatives, which have no weight."""
+    silent = RECORD.score.non_activating
+    hard = [dataclasses.replace(one, kind=ExampleKind.SIMILAR) for one in silent[random:]]
+    half = dataclasses.replace(RECORD.score, non_activating=(*silent[:random], *hard))
+    found = await score(name, record=dataclasses.replace(RECORD, score=half))
+    assert (found.metrics[metric] is not None) is scored
+    assert scored or "that stand for a part of the corpus: 4, and at least 5 are needed" in found.reasons[metric]
+    if name == "purity":
+        assert found.metrics["average_precision"] == 1.0
+
+
+@pytest.mark.parametrize("high", [0.0, 9.0])
+def test_one_text_of_five_does_not_decide_a_weighted_comparison(high: float) -> None:
+    config = SPECS["clarity"].resolve_config()()
+    one = Comparison([5, 5, 0, 0, 5], [high, *[9 - high] * 4], None, [1.0, 0, 0, 0, 0])
+    found = separation(one, config, 0, ("written", "natural"))
+    assert found.value is None
+    assert found.reason == "natural that stand for a part of the corpus: 1, and at least 5 are needed"
 
 
 @pytest.mark.parametrize("name", ["clarity", "responsiveness", "purity"])

@@ -156,7 +156,7 @@ async def test_without_a_judge_it_says_so() -> None:
 
 async def test_windows_that_failed_enter_no_metric() -> None:
     inner = judge()
-    found = await score(FailingJudge(inner, outcome=Outcome.REFUSED, share=0.4, seed=3))
+    found = await score(FailingJudge(inner, outcome=Outcome.REFUSED, share=0.3, seed=3))
     failed = {item.key for item in found.items if item.outcome is Outcome.REFUSED}
     assert 5 < len(failed) < 30
     assert all(item.value is None and item.error for item in found.items if item.key in failed)

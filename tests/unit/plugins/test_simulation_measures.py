@@ -59,6 +59,19 @@ def test_nothing_predicted_is_nothing_measured() -> None:
     assert set(report.metrics.reasons.values()) == {NO_WINDOW}
 
 
+def test_windows_that_were_missed_count_within_windows() -> None:
+    """One window of 20 is predicted without a fault, in the other 19 nothing is; silent ones have nothing to miss."""
+    active = [window([0.0, 4.0, 0.0, 1.0], [0.0, 8.0, 0.0, 2.0] if not one else [0.0] * 4, one) for one in range(20)]
+    silent = [window([0.0] * 4, [0.0, 1.0, 0.0, 0.0], 20 + one, kind=ExampleKind.RANDOM) for one in range(20)]
+    report = measured([*active, *silent])
+    assert report.metrics.values["r_mean_of_windows"] == pytest.approx(1 / 20)
+    assert report.parts["within_windows"] == {"n": 20.0, "constant_prediction": 19.0}
+    level = [window([0.0, 4.0], [float(one)] * 2, one) for one in range(2)]
+    assert measured(level).metrics.values["r_mean_of_windows"] == 0.0
+    flat = [window([float(one)] * 2, [0.0, 1.0], one) for one in range(2)]
+    assert measured(flat).metrics.reasons["r_mean_of_windows"] == "in no window do the true activations vary"
+
+
 @pytest.mark.parametrize(
     ("truth", "predicted", "reason"),
     [
@@ -166,11 +179,12 @@ def test_parts_are_by_decile_and_by_kind() -> None:
         window([0.0, 0.0], [8.0, 8.0], 4, kind=ExampleKind.SIMILAR),
     ]
     parts = measured(windows).parts
-    assert list(parts) == ["decile_10", "decile_1", "kind_random", "kind_similar", "tokens", "calibration"]
+    whole = ["within_windows", "tokens", "calibration"]
+    assert list(parts) == ["decile_10", "decile_1", "kind_random", "kind_similar", *whole]
     assert (parts["decile_10"]["r"] or 0.0) > (parts["decile_1"]["r"] or 0.0)
     assert (parts["kind_random"]["r"] or 0.0) > (parts["kind_similar"]["r"] or 0.0)
     assert parts["kind_similar"]["mean_predicted"] == 8.0
-    assert {part["n"] for name, part in parts.items() if "_" in name} == {1.0}
+    assert {part["n"] for name, part in parts.items() if name not in whole} == {1.0}
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -24,8 +24,19 @@ def test_a_run_explains_and_scores_every_feature_in_every_set(bench: Bench) -> N
     assert {line["reason"] for line in lines(report, "features") if line["status"] == "skipped"} == {"dead"}
     manifest = read_manifest(report.run_dir / "manifest.json")
     assert (manifest.counts.total, manifest.counts.done) == (16, 16)
+    assert report.notes == ()
     assert manifest.usage["explainer"].answers.usd == 2.0
     assert manifest.usage["judge"].answers.input_tokens == 8 * 40
+
+
+def test_an_explanation_that_is_too_long_to_be_read_whole_is_kept_and_said_to_be(bench: Bench) -> None:
+    bench.words.texts = {1: "x " * 2_500 + "names of months", 2: "x" * 4_000}
+    report = bench.run()
+    (note,) = report.notes
+    assert note.startswith("2 of 8 explanations are too long: ")  # one of them in the shuffled set
+    cut = [line for line in lines(report, "explanations") if "characters_read" in line]
+    assert [(line["text"], line["characters_read"]) for line in cut] == [(bench.words.texts[1], 3_999)] * 2
+    assert bench.run().notes == report.notes
 
 
 def test_a_finished_run_does_nothing_again_and_changes_no_byte(bench: Bench) -> None:

@@ -8,10 +8,8 @@ from harness.runner.garbage import explainer_watch, judge_watch, unusable
 from harness.scoring.protocol import Item, Score
 
 
-def item(outcome: Outcome, reply: str | None = None, error: str | None = None) -> Item:
-    return Item(
-        "k", "random", None, truth=False, prediction=None, value=None, outcome=outcome, reply=reply, error=error
-    )
+def item(outcome: Outcome, reply: str | None = None, error: str | None = None, *, truth: bool | None = False) -> Item:
+    return Item("k", "random", None, truth, prediction=None, value=None, outcome=outcome, reply=reply, error=error)
 
 
 def test_a_unit_with_one_answer_is_usable() -> None:
@@ -83,6 +81,17 @@ def test_of_few_features_all_come_to_nothing_before_the_model_is_given_up(featur
     if borne is not None:
         with pytest.raises(LLMError, match=r"explainer: the explainer's .* about sae/9 .*Try: fewer$"):
             watch.saw(("sae", 9), "context: too long. Try: fewer")
+
+
+@pytest.mark.parametrize(("truth", "sort"), [(True, "positive"), (False, "negative")])
+def test_a_side_of_which_too_many_questions_failed_makes_a_unit_fail(truth: bool, sort: str) -> None:
+    failed = [item(Outcome.ERROR, error="timeout: no answer", truth=truth)] * 9
+    items = (item(Outcome.OK, truth=truth), *failed, *[item(Outcome.OK, truth=not truth)] * 90)
+    said = f"9 of 10 {sort} items failed; one failed with: timeout: no answer"
+    assert unusable(Score({}, items), 0.1) == said
+    assert unusable(Score({}, items), 0.9) is None
+    # What has no truth is on neither side.
+    assert unusable(Score({}, (item(Outcome.ERROR, truth=None), *[item(Outcome.OK, truth=truth)] * 90)), 0.1) is None
 
 
 def test_one_side_that_is_lost_makes_a_unit_fail_however_many_items_the_other_has() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.api import CLASSIFICATION_METRICS, Item, Outcome, auroc, breakdown, classification_metrics
@@ -113,9 +115,26 @@ def test_metrics_follow_from_their_definitions(items: list[Item]) -> None:
 
 @given(ITEMS, st.sampled_from([one for one in Outcome if one is not Outcome.OK]), st.booleans())
 def test_an_unanswered_item_changes_no_number(items: list[Item], outcome: Outcome, truth: bool) -> None:
+    assume(any(one.truth is truth for one in items))
     failed = item(truth, None, None, outcome=outcome, decile=10)
     assert classification_metrics([*items, failed]) == classification_metrics(items)
-    assert breakdown([*items, failed], graded="mean") == breakdown(items, graded="mean")
+    parts = breakdown([*items, failed], graded="mean")
+    assert (parts.pop("answered", None) is None) == (outcome is Outcome.SKIPPED)
+    assert parts == breakdown(items, graded="mean")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.TRUNCATED, Outcome.UNPARSED, Outcome.ERROR])
+def test_a_side_most_of_which_has_no_answer_has_no_number(outcome: Outcome) -> None:
+    answers = [*[item(YES, YES, 0.9)] * 3, *[item(NO, NO, 0.2)] * 20]
+    borne = classification_metrics([*answers, *[item(YES, None, outcome=outcome)] * 3])
+    assert not borne.reasons
+    items = [*answers, *[item(YES, None, outcome=outcome)] * 17]
+    metrics = classification_metrics(items)
+    assert {name for name, value in metrics.values.items() if value is not None} == {"specificity"}
+    assert set(metrics.reasons.values()) == {f"17 of 20 positive items have no answer (17 {outcome.value})"}
+    assert breakdown(items, graded="mean")["answered"] == {"positive": 3 / 20, "negative": 1.0}
+    turned = classification_metrics([dataclasses.replace(one, truth=not one.truth) for one in items])
+    assert {name for name, value in turned.values.items() if value is not None} == {"recall"}
 
 
 @pytest.mark.parametrize(
