@@ -55,9 +55,19 @@ class _Slice:
     entries: dict[Feature, Entry]
 
     @property
+    def name(self) -> str:
+        """Return the set's name."""
+        return self.scored.name
+
+    @property
     def values(self) -> dict[Feature, float]:
         """Return the primary metric of every feature that has one."""
         return {feature: entry.value for feature, entry in self.entries.items() if entry.value is not None}
+
+    @property
+    def undefined(self) -> list[Feature]:
+        """Return the features that were scored and have no value."""
+        return [feature for feature, entry in self.entries.items() if entry.status == "scored" and entry.value is None]
 
 
 def _group_rows(group: Group) -> list[LeaderboardRow]:
@@ -89,12 +99,26 @@ def _slices(group: Group) -> dict[str, list[_Slice]]:
 
 
 class _Differences:
-    """Paired differences between the sets of one protocol and subject."""
+    """Paired differences between the sets of one protocol and subject.
+
+    For ranking, and for nothing else, a set that was scored on a feature without a value there counts as chance if
+    another set has a value: it is the explanation that left nothing to measure, and to drop the feature would reward
+    that. A set without any value has no rank, so nothing of it is filled in.
+    """
 
     def __init__(self, group: Group, slices: Sequence[_Slice]) -> None:
         self._low, self._high = _range(group)
+        self._sign = 1.0 if group.metric.higher_is_better else -1.0
         self._where = f"scorer '{group.scorer}', metric '{group.metric.name}'"
         self._values = {id(part.scored): part.values for part in slices}
+        known = {feature for values in self._values.values() for feature in values}
+        chance = group.metric.chance
+        self._filled = {
+            id(part.scored): {}
+            if chance is None or not self._values[id(part.scored)]
+            else {feature: chance for feature in part.undefined if feature in known}
+            for part in slices
+        }
 
     def mean(self, part: _Slice) -> Estimate:
         """Return the mean of one set with its interval."""
@@ -110,6 +134,25 @@ class _Differences:
         mine, theirs = self._values[id(part.scored)], self._values[id(other.scored)]
         return paired_interval(mine, theirs, self._low, self._high)
 
+    def at_chance(self, part: _Slice) -> int:
+        """Return how many features without a value count as chance."""
+        return len(self._filled[id(part.scored)])
+
+    def ranked_by(self, part: _Slice) -> float | None:
+        """Return the mean with these; None where there are none."""
+        return fmean(self._ranked(part).values()) if self.at_chance(part) else None
+
+    def verdict(self, part: _Slice, other: _Slice) -> int:
+        """Return 1 where ``part`` beats ``other``, -1 where it is beaten, 0 where the two cannot be told apart."""
+        difference = paired_interval(self._ranked(part), self._ranked(other), self._low, self._high)
+        low, high = difference.low, difference.high
+        if low is None or high is None or low <= 0 <= high:
+            return 0
+        return 1 if low * self._sign > 0 else -1
+
+    def _ranked(self, part: _Slice) -> dict[Feature, float]:
+        return self._values[id(part.scored)] | self._filled[id(part.scored)]
+
 
 def _row(
     group: Group, subject: str, part: _Slice, slices: Sequence[_Slice], differences: _Differences
@@ -119,10 +162,10 @@ def _row(
     margins = _margins(part, slices, differences)
     values = part.values
     done = [entry for entry in part.entries.values() if entry.status == "scored"]
-    prices = [entry.usd for entry in done]
     explaining = scored.cell.explaining
     taken = [explaining[feature] for feature in part.entries if feature in explaining]
     written = [usd for _, usd in taken]
+    verdicts = {other.name: differences.verdict(part, other) for other in slices if other is not part}
     return LeaderboardRow(
         protocol=group.protocol,
         protocol_fields=group.fields,
@@ -145,14 +188,15 @@ def _row(
         margins=margins,
         features_coverage=_statuses(part.entries.values()),
         items_coverage=_items(part.entries.values()),
-        tokens_per_feature=_mean(entry.tokens for entry in done),
-        usd_per_feature=None if None in prices else _mean(prices),
+        tokens_per_feature=_per(len(done), [entry.tokens for entry in part.entries.values()]),
+        usd_per_feature=_per(len(done), [entry.usd for entry in part.entries.values()]),
         explainer_tokens_per_feature=_mean(tokens for tokens, _ in taken),
         explainer_usd_per_feature=None if None in written else _mean(written),
         distinguishes_controls=_distinguishes(margins, higher_is_better=metric.higher_is_better),
-        tied_with=sorted(
-            other.scored.name for other in slices if other is not part and _indistinct(differences.between(part, other))
-        ),
+        tied_with=sorted(name for name, verdict in verdicts.items() if verdict == 0),
+        beaten_by=sorted(name for name, verdict in verdicts.items() if verdict < 0),
+        counted_as_chance=differences.at_chance(part) or None,
+        ranked_by=differences.ranked_by(part),
         run_ids=sorted(scored.cell.runs),
     )
 
@@ -193,12 +237,6 @@ def _distinguishes(margins: Sequence[MarginLine], *, higher_is_better: bool) -> 
     return True if margins and len(known) == len(margins) else None
 
 
-def _indistinct(difference: Estimate) -> bool:
-    if difference.low is None or difference.high is None:
-        return True
-    return difference.low <= 0 <= difference.high
-
-
 def _interval(estimate: Estimate) -> IntervalLine:
     return IntervalLine(level=estimate.level, low=estimate.low, high=estimate.high, method=estimate.method)
 
@@ -220,3 +258,9 @@ def _items(entries: Iterable[Entry]) -> dict[str, int]:
 def _mean(values: Iterable[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return fmean(defined) if defined else None
+
+
+def _per(obtained: int, spent: Sequence[float | None]) -> float | None:
+    """Return all that was spent, also on features that failed, per score obtained; None where either is unknown."""
+    known = [value for value in spent if value is not None]
+    return math.fsum(known) / obtained if obtained and len(known) == len(spent) else None

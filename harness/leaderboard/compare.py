@@ -27,8 +27,8 @@ class RankedRow:
     """A row with its place among those of its protocol and subject.
 
     Attributes:
-        rank: 1 for the leader and every set that cannot be told from it, otherwise the place by mean; None where there
-            is no mean.
+        rank: 1 for the leader and every set that cannot be told from it and is not beaten by one that can, otherwise
+            the place by mean below all that beat it; None where there is no mean.
         tied: Whether the rank is shared.
         row: The row.
     """
@@ -104,17 +104,52 @@ def _facts(row: LeaderboardRow) -> dict[str, Any]:
 
 
 def _rank_subject(rows: Sequence[LeaderboardRow]) -> list[RankedRow]:
-    defined = sorted((row for row in rows if row.mean is not None), key=_goodness)
-    leader = defined[0] if defined else None
-    ranks: list[tuple[int | None, LeaderboardRow]] = []
-    for place, row in enumerate(defined, start=1):
-        with_leader = row is leader or (leader is not None and row.explanation_set in leader.tied_with)
-        ranks.append((1 if with_leader else place, row))
+    order = _ordered([row for row in rows if row.mean is not None])
+    leaders = _leaders(order)
+    ranks: list[tuple[int | None, LeaderboardRow]] = [
+        (1 if row.explanation_set in leaders else place, row) for place, row in enumerate(order, start=1)
+    ]
     ranks += [(None, row) for row in rows if row.mean is None]
     places = [place for place, _ in ranks if place is not None]
     return [RankedRow(place, place is not None and places.count(place) > 1, row) for place, row in ranks]
 
 
+def _ordered(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
+    """Return rows by mean, none above one that beats it: the means may be of different features.
+
+    Where some beat each other in a circle, which takes different features as well, their means decide.
+    """
+    left = sorted(rows, key=_goodness)
+    ordered: list[LeaderboardRow] = []
+    while left:
+        names = {row.explanation_set for row in left}
+        first = next((row for row in left if not names.intersection(row.beaten_by or ())), left[0])
+        left.remove(first)
+        ordered.append(first)
+    return ordered
+
+
+def _leaders(ordered: Sequence[LeaderboardRow]) -> set[str]:
+    """Return the names of those that share rank 1."""
+    if not ordered:
+        return set()
+    first = ordered[0]
+    leaders = {first.explanation_set} | {
+        row.explanation_set for row in ordered if row.explanation_set in first.tied_with
+    }
+    others = {row.explanation_set for row in ordered} - leaders
+    # Too few shared features with the leader are no reason to stand above a set that is better on the shared ones.
+    while beaten := {
+        row.explanation_set
+        for row in ordered[1:]
+        if row.explanation_set in leaders and others.intersection(row.beaten_by or ())
+    }:
+        leaders -= beaten
+        others |= beaten
+    return leaders
+
+
 def _goodness(row: LeaderboardRow) -> tuple[float, str]:
-    mean = row.mean if row.mean is not None else 0.0
+    mean = row.mean if row.ranked_by is None else row.ranked_by
+    mean = 0.0 if mean is None else mean
     return (-mean if row.higher_is_better else mean, row.explanation_set)

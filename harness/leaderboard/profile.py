@@ -24,10 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from harness.leaderboard.collect import Group
+    from harness.leaderboard.collect import Entry, Group
     from harness.results.manifest import MetricFacts
 
-__all__ = ["THRESHOLD", "Axis", "FeatureValue", "Profile", "Quadrants", "Side", "best_of", "corrected", "profiles"]
+__all__ = [
+    "THRESHOLD",
+    "Axis",
+    "FeatureValue",
+    "Profile",
+    "Quadrants",
+    "Side",
+    "StandIn",
+    "best_of",
+    "corrected",
+    "profiles",
+]
 
 Side = Literal["input", "output"]
 
@@ -48,6 +59,18 @@ class FeatureValue:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """Another metric of a scorer, by which a feature is good where the primary one has no best value.
+
+    How far above chance is far has no answer on a scale without an end: the least thing would do, and half of all
+    explanations that say nothing would be good.
+    """
+
+    metric: str
+    good_from: float
+
+
+@dataclass(frozen=True)
 class Axis:
     """One scorer's values of an explanation set.
 
@@ -64,8 +87,9 @@ class Axis:
         upper_quartile: A quarter lies above.
         corrected: Mean of (value - chance) / (best - chance) with its interval over features; None if undefined.
         uncorrected: Why there is no such mean.
-        good_from: The value from which a feature counts as good; None if that cannot be said.
+        good_from: The value from which a feature counts as good; None if that cannot be said of this metric.
         values: Every feature's, in order of feature.
+        stand_in: What says it instead; None where nothing does or need.
     """
 
     scorer: str
@@ -82,6 +106,7 @@ class Axis:
     uncorrected: str | None
     good_from: float | None
     values: tuple[FeatureValue, ...]
+    stand_in: StandIn | None = None
 
 
 @dataclass(frozen=True)
@@ -166,20 +191,21 @@ def profiles(runs: Sequence[Path], *, sets: Iterable[str] = (), threshold: float
 
 def _measured(group: Group, threshold: float) -> Iterable[tuple[tuple[str, str, str | None], Measured]]:
     for scored in group.sets:
-        by_subject: dict[str, dict[int, tuple[str | None, float | None]]] = {}
+        by_subject: dict[str, dict[int, Entry]] = {}
         for (subject, feature), entry in scored.cell.entries.items():
-            by_subject.setdefault(subject, {})[feature] = (entry.explanation, entry.value)
+            by_subject.setdefault(subject, {})[feature] = entry
         for subject, entries in by_subject.items():
-            values = {feature: value for feature, (_, value) in sorted(entries.items()) if value is not None}
             key = (subject, scored.name, scored.cell.control)
-            axis = _axis(group, values, len(entries), threshold)
-            texts = {feature: text for feature, (text, _) in entries.items()}
+            axis = _axis(group, entries, threshold)
+            texts = {feature: entry.explanation for feature, entry in entries.items()}
             yield key, Measured(group.facts.aspect, group.metric.published, axis, texts)
 
 
-def _axis(group: Group, values: Mapping[int, float], features: int, threshold: float) -> Axis:
+def _axis(group: Group, entries: Mapping[int, Entry], threshold: float) -> Axis:
     metric = group.metric
-    good_from = _good_from(metric, threshold)
+    values = {feature: entry.value for feature, entry in sorted(entries.items()) if entry.value is not None}
+    judging = _judging(group)
+    good_from = None if judging is None else _good_from(judging, threshold)
     given = list(values.values())
     lower, median, upper = quantiles(given, n=4, method="inclusive") if len(given) >= _QUARTERS else [None, None, None]
     mean, why = _corrected_mean(given, metric)
@@ -190,18 +216,33 @@ def _axis(group: Group, values: Mapping[int, float], features: int, threshold: f
         protocol=group.protocol,
         side=group.facts.fidelity,
         n=len(values),
-        features=features,
+        features=len(entries),
         median=given[0] if len(given) == 1 else median,
         lower_quartile=lower,
         upper_quartile=upper,
         corrected=mean,
         uncorrected=why,
-        good_from=good_from,
+        good_from=good_from if judging is metric else None,
         values=tuple(
-            FeatureValue(feature, value, corrected(value, metric), _good(value, good_from, metric))
+            FeatureValue(feature, value, corrected(value, metric), _good(group, entries[feature], judging, good_from))
             for feature, value in values.items()
         ),
+        stand_in=None
+        if judging is None or judging is metric or good_from is None
+        else StandIn(judging.name, good_from),
     )
+
+
+def _judging(group: Group) -> MetricFacts | None:
+    """Return the metric that says which features are good: the primary one, unless it has a chance level and no end.
+
+    Then it is the first other one, in the order declared, that has a chance level and a best value, if there is one.
+    """
+    metric = group.metric
+    if metric.chance is None or best_of(metric) is not None:
+        return metric
+    others = (one for one in group.facts.metrics if one.name in group.secondary)
+    return next((one for one in others if one.chance is not None and best_of(one) is not None), None)
 
 
 def _corrected_mean(values: Sequence[float], metric: MetricFacts) -> tuple[Estimate | None, str | None]:
@@ -218,24 +259,25 @@ def _corrected_mean(values: Sequence[float], metric: MetricFacts) -> tuple[Estim
 
 
 def _good_from(metric: MetricFacts, threshold: float) -> float | None:
-    """Return the value from which a feature is good; where there is no best value, that is whatever beats chance."""
-    if metric.chance is None:
-        return None
+    """Return the value from which a feature is good."""
     best = best_of(metric)
-    return metric.chance if best is None else metric.chance + threshold * (best - metric.chance)
+    return None if metric.chance is None or best is None else metric.chance + threshold * (best - metric.chance)
 
 
-def _good(value: float, good_from: float | None, metric: MetricFacts) -> bool | None:
-    if good_from is None:
+def _good(group: Group, entry: Entry, judging: MetricFacts | None, good_from: float | None) -> bool | None:
+    if judging is None or good_from is None:
         return None
-    if best_of(metric) is None:  # the bar is chance itself, and chance is not good
-        return value > good_from if metric.higher_is_better else value < good_from
-    return value >= good_from if metric.higher_is_better else value <= good_from
+    value = entry.value if judging is group.metric else entry.others[group.secondary.index(judging.name)]
+    if value is None:
+        return None
+    return value >= good_from if judging.higher_is_better else value <= good_from
 
 
 def _all_quadrants(parts: Sequence[Measured]) -> Iterable[Quadrants]:
-    inputs = [part for part in parts if part.axis.side == "input"]
-    outputs = [part for part in parts if part.axis.side == "output"]
+    inputs, outputs = (
+        [part for part in parts if part.axis.side == side and (part.axis.good_from is not None or part.axis.stand_in)]
+        for side in ("input", "output")
+    )
     for one, other in product(inputs, outputs):
         pairs = goods_of(one, other)
         n = len(pairs)

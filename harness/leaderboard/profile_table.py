@@ -118,9 +118,18 @@ def _with_words(table: Sequence[Sequence[str]]) -> list[str]:
 def _notes(one: Profile) -> list[str]:
     notes = [f"{safe(axis.scorer)}: not corrected for chance, {safe(axis.uncorrected)}" for axis in one.axes
              if axis.uncorrected]  # fmt: skip
+    notes += [_good_by(axis) for axis in one.axes if axis.side is not None and axis.good_from is None]
     neither = [safe(axis.scorer) for axis in one.axes if axis.side is None]
     if neither:
         notes.append(f"{', '.join(neither)}: on neither axis, as nothing is declared (or was, when the run was made)")
     missing = [label for side, label in _SIDES[:2] if all(axis.side != side for axis in one.axes)]
     notes += [f"no scorer of {label}, so there are no quadrants" for label in missing]
     return notes
+
+
+def _good_by(axis: Axis) -> str:
+    """Return what says which features are good where the primary metric does not."""
+    if axis.stand_in is None:
+        return f"{safe(axis.scorer)}: in no quadrant, as no metric says from where on a feature is good"
+    from_there = f"good from {number(axis.stand_in.good_from)} of '{safe(axis.stand_in.metric)}' on"
+    return f"{safe(axis.scorer)}: {from_there}, as '{safe(axis.metric)}' has no best value"

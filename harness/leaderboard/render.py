@@ -79,7 +79,8 @@ class _Section:
 
     def notes(self, quote: Quote) -> list[str]:
         """Return the notes below the table."""
-        return [note.text(quote) for place in self.places for note in _notes(place.row)]
+        rows = [place.row for place in self.places]
+        return [*_of_means(rows, quote), *(note.text(quote) for row in rows for note in _notes(row))]
 
 
 def _sections(rows: Sequence[LeaderboardRow]) -> list[_Section]:
@@ -91,7 +92,7 @@ def _sections(rows: Sequence[LeaderboardRow]) -> list[_Section]:
 
 def _cells(place: RankedRow, controls: Sequence[str], quote: Quote) -> list[str]:
     row = place.row
-    margins = {margin.control: _margin(margin) for margin in row.margins}
+    margins = {margin.control: _margin(margin, row.n) for margin in row.margins}
     return [
         "-" if place.rank is None else f"{place.rank}{'=' if place.tied else ''}",
         f"{quote(row.explanation_set)} (control)" if row.control is not None else quote(row.explanation_set),
@@ -105,8 +106,23 @@ def _cells(place: RankedRow, controls: Sequence[str], quote: Quote) -> list[str]
     ]
 
 
-def _margin(margin: MarginLine) -> str:
-    return with_interval(margin.mean, margin.interval.low, margin.interval.high, difference=True)
+def _margin(margin: MarginLine, n: int) -> str:
+    """Return a margin, with its number of features where it is not that of the set's own mean."""
+    shown = with_interval(margin.mean, margin.interval.low, margin.interval.high, difference=True)
+    return shown if margin.n == n else f"{shown} n={margin.n}"
+
+
+def _of_means(rows: Sequence[LeaderboardRow], quote: Quote) -> list[str]:
+    """Return the notes on means that are of different features, which a reader may not hold against each other."""
+    counts = {row.n for row in rows if row.mean is not None}
+    notes = [f"n is {min(counts)} to {max(counts)}: these means are of different features"] if len(counts) > 1 else []
+    notes += [
+        f"{quote(row.explanation_set)} has no value where another set has one (features: {row.counted_as_chance}); its "
+        f"rank takes chance there, which makes its mean {number(row.ranked_by)}"
+        for row in rows
+        if row.counted_as_chance
+    ]
+    return notes
 
 
 def _notes(row: LeaderboardRow) -> list[_Note]:

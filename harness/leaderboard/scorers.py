@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.errors import ResultsError
@@ -39,15 +38,20 @@ STEPS = (
 
 _EXPLAINER = "planted"
 _PREFIX = "planted_"
+_SCORED = "scored"
 _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one verdict, the score of one explanation of one feature, takes on average; None in dollars if unknown."""
+    """What one verdict, the score of one explanation of one feature, takes on average.
 
-    calls: float
-    tokens: float
+    All that was spent, also where scoring failed, over the explanations that were scored; None where there are none,
+    and in dollars where a price is unknown. Scored without a value is a verdict: a scorer may decline to score.
+    """
+
+    calls: float | None
+    tokens: float | None
     usd: float | None
 
 
@@ -64,7 +68,10 @@ class ScorerReport:
         metric: Its primary metric.
         chance: Its chance level, None if it has none.
         scores: Mean score of every set.
-        auroc: AUROC of the true explanations over each distortion, over features' scores.
+        features: How many features have a true explanation here.
+        auroc: AUROC of the true explanations over each distortion, over features' scores, where both are defined.
+        declined: Share of the features with a score of the true explanation for which a distortion was scored and came
+            out undefined: told apart, if not by a number.
         steps: Share of the features for which a set is scored above the one that ranks below it, strictly.
         order_kept: Share of the features for which all of that holds at once.
         cost: Of one verdict.
@@ -79,8 +86,10 @@ class ScorerReport:
     protocol: str
     metric: str
     chance: float | None
+    features: int
     scores: Mapping[str, Estimate]
     auroc: Mapping[str, Estimate]
+    declined: Mapping[str, Estimate]
     steps: Mapping[str, Estimate]
     order_kept: Estimate
     cost: Cost
@@ -91,7 +100,8 @@ class ScorerReport:
 def report_scorers(runs: Sequence[Path]) -> list[ScorerReport]:
     """Return a report on every scorer of ``runs`` for every subject with planted explanations, best first.
 
-    Best is who tells true explanations from those of other features best, then who keeps the order most often.
+    Best is who is sure to tell true explanations from those of other features best: the lower end of the interval
+    decides, which is low where few features have both scores; then who is sure to keep the order most often.
 
     Args:
         runs: Folders of runs.
@@ -116,7 +126,7 @@ def report_scorers(runs: Sequence[Path]) -> list[ScorerReport]:
 
 def _place(report: ScorerReport) -> tuple[str, float, float, str, str]:
     told = report.auroc.get("other") or next(iter(report.auroc.values()))
-    return (report.subject, -(told.mean or 0.0), -(report.order_kept.mean or 0.0), report.scorer, report.protocol)
+    return (report.subject, -(told.low or 0.0), -(report.order_kept.low or 0.0), report.scorer, report.protocol)
 
 
 def _by_subject(group: Group) -> dict[str, dict[str, dict[Feature, Entry]]]:
@@ -151,7 +161,6 @@ def _report(group: Group, subject: str, sets: Mapping[str, Mapping[Feature, Entr
     high = math.inf if metric.high is None else metric.high
     ordered = [name for name in (TRUE, *DISTORTIONS) if name in sets]
     entries = [entry for scored in sets.values() for entry in scored.values()]
-    done = [entry for entry in entries if entry.status == "scored"]
     steps = [step for step in STEPS if step[0] in sets and step[1] in sets]
     return ScorerReport(
         subject=subject,
@@ -161,11 +170,13 @@ def _report(group: Group, subject: str, sets: Mapping[str, Mapping[Feature, Entr
         protocol=group.protocol,
         metric=metric.name,
         chance=metric.chance,
+        features=len(sets[TRUE]),
         scores={name: mean_interval(list(values[name].values()), low, high) for name in ordered},
         auroc={name: separation(turned[TRUE], turned[name], seed=_SEED) for name in ordered if name != TRUE},
+        declined={name: _declined(values[TRUE], sets[name]) for name in ordered if name != TRUE},
         steps={f"{upper} > {lower}": _kept(turned, [(upper, lower)]) for upper, lower in steps},
         order_kept=_kept(turned, steps),
-        cost=_cost(done),
+        cost=_cost(entries),
         verdicts=len(entries),
         undefined=sum(entry.value is None for entry in entries),
     )
@@ -179,18 +190,28 @@ def _kept(values: Mapping[str, Mapping[Feature, float]], steps: Sequence[tuple[s
     """Return the share of the features, among those with a score in every set named, for which all steps hold."""
     named = [values[name] for step in steps for name in step]
     shared = [feature for feature in (named[0] if named else ()) if all(feature in scored for scored in named)]
-    kept = sum(all(values[upper][one] > values[lower][one] for upper, lower in steps) for one in shared)
-    # One value for each feature, so that features are the independent items that the interval wants.
-    return replace(wilson_interval(kept, len(shared)), method="wilson over features" if shared else "none: no features")
+    return _share(sum(all(values[upper][one] > values[lower][one] for upper, lower in steps) for one in shared), shared)
 
 
-def _cost(done: Sequence[Entry]) -> Cost:
-    if not done:
-        return Cost(0.0, 0.0, 0.0)
-    prices = [entry.usd for entry in done]
+def _declined(true: Mapping[Feature, float], wrong: Mapping[Feature, Entry]) -> Estimate:
+    scored = [feature for feature in true if feature in wrong and wrong[feature].status == _SCORED]
+    return _share(sum(wrong[feature].value is None for feature in scored), scored)
+
+
+def _share(holds: int, features: Sequence[Feature]) -> Estimate:
+    """Return a share of features: one value for each, so that they are the independent items the interval wants."""
+    method = "wilson over features" if features else "none: no features"
+    return replace(wilson_interval(holds, len(features)), method=method)
+
+
+def _cost(entries: Sequence[Entry]) -> Cost:
+    verdicts = sum(entry.status == _SCORED for entry in entries)
+    if not verdicts:
+        return Cost(None, None, None)
+    prices = [entry.usd for entry in entries]
     known = [price for price in prices if price is not None]
     return Cost(
-        calls=fmean(entry.calls for entry in done),
-        tokens=fmean(entry.tokens for entry in done),
-        usd=fmean(known) if len(known) == len(prices) else None,
+        calls=sum(entry.calls for entry in entries) / verdicts,
+        tokens=sum(entry.tokens for entry in entries) / verdicts,
+        usd=math.fsum(known) / verdicts if len(known) == len(prices) else None,
     )

@@ -234,6 +234,13 @@ class LeaderboardRow:
     """Whether every margin's interval lies above 0 (below, where lower is better); None where there is no control."""
     tied_with: list[str] = field(default_factory=list)
     """Explanation sets of the same protocol and subject that cannot be told apart from this one: the interval of their
-    paired difference contains 0, or there are too few shared features for one."""
+    paired difference contains 0, or there are too few shared features for one. Here and in ``beaten_by`` a value that
+    ``counted_as_chance`` counts is the chance level."""
+    beaten_by: list[str] | None = field(default=None, metadata=OMITTED_IF_NONE)
+    """Those whose paired difference to this one lies on the better side of 0; absent in rows of before it was kept."""
+    counted_as_chance: int | None = field(default=None, metadata=OMITTED_IF_NONE)
+    """Features that were scored without a value where another set has one: chance in comparisons; absent for none."""
+    ranked_by: float | None = field(default=None, metadata=OMITTED_IF_NONE)
+    """The mean with those at chance; absent where there are none."""
     run_ids: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.explainers.protocol import Draft, ExplainerResources
 from harness.identity import plain
+from harness.llm.metered import MeteredLLM, usage_of
 from harness.llm.open import llm_identity
 from harness.outcome import Outcome
 from harness.runner.failures import describe, ends_run
@@ -102,14 +103,16 @@ class Explaining:
 
 
 async def _draft(explainer: Explainer, record: FeatureRecord, resources: ExplainerResources) -> Draft:
+    meter = None if resources.llm is None else MeteredLLM(resources.llm)
     try:
-        return await explainer.explain(record.for_explaining(), resources)
+        return await explainer.explain(record.for_explaining(), replace(resources, llm=meter))
     except HarnessError as error:
         if ends_run(error):
             raise
-        return Draft(None, Outcome.ERROR, error=str(error))
+        why = str(error)
     except Exception as error:  # noqa: BLE001  -- a plugin's defect fails its unit, is recorded there, and no other
-        return Draft(None, Outcome.ERROR, error=describe(error))
+        why = describe(error)
+    return Draft(None, Outcome.ERROR, usage=usage_of(meter), error=why)
 
 
 def _explainer_identity(resolved: ResolvedRun, modes: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import HarnessError
 from harness.identity import plain
+from harness.llm.metered import MeteredLLM, usage_of
 from harness.results.records import ItemLine, OriginLine, ScoreLine, UsageLine
 from harness.runner.failures import describe, ends_run
 from harness.runner.garbage import unusable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.config.resolve import ResolvedPlugin, ResolvedRun
     from harness.examples.record import FeatureRecord
     from harness.explainers.protocol import Explanation
+    from harness.outcome import Usage
     from harness.registry.specs import ScorerSpec
     from harness.results.records import ExplanationLine
     from harness.runner.data import SubjectData
@@ -101,6 +103,8 @@ class Scoring:
             return _line(unit, scorer, status="no_explanation", error=why), []
         seed = derive_seed(resolved.seed, "score", unit.scorer.registered.spec.name, record.subject, record.feature)
         given = await self._resources.for_scorer(unit.scorer, self._subjects[record.subject].plugin, seed)
+        meter = None if given.judge is None else MeteredLLM(given.judge)
+        given = replace(given, judge=meter)
         try:
             result = await scorer.score(record.for_scoring(), unit.explanation, given)
             reason = unusable(result, resolved.execution.max_failed_share)
@@ -108,9 +112,9 @@ class Scoring:
         except HarnessError as error:
             if ends_run(error):
                 raise
-            return _line(unit, scorer, status="error", error=str(error)), []
+            return _line(unit, scorer, status="error", error=str(error), taken=usage_of(meter)), []
         except Exception as error:  # noqa: BLE001  -- a plugin's defect fails its unit, is recorded there, and no other
-            return _line(unit, scorer, status="error", error=describe(error)), []
+            return _line(unit, scorer, status="error", error=describe(error), taken=usage_of(meter)), []
         return line, _items(unit, result)
 
     def _scorer(self, plugin: ResolvedPlugin) -> Scorer:
@@ -120,10 +124,16 @@ class Scoring:
 
 
 def _line(
-    unit: ScoreUnit, scorer: Scorer, *, status: str, result: Score | None = None, error: str | None = None
+    unit: ScoreUnit,
+    scorer: Scorer,
+    *,
+    status: str,
+    result: Score | None = None,
+    error: str | None = None,
+    taken: Usage | None = None,
 ) -> ScoreLine:
     spec = unit.spec
-    measured: dict[str, Any] = {}
+    measured: dict[str, Any] = {} if taken is None else {"usage": UsageLine(**plain(taken))}
     if result is not None:
         measured = {
             "metrics": plain(result.metrics),

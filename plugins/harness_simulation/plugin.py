@@ -6,8 +6,6 @@ from harness.api import MetricSpec, Need, ScorerSpec, hookimpl
 
 __all__ = ["SIMULATION", "harness_scorers"]
 
-MOST_WRONG = -1e9  # an error has no bound, but a record holds no infinity
-
 SIMULATION = ScorerSpec(
     name="simulation",
     version=3,
@@ -24,9 +22,9 @@ SIMULATION = ScorerSpec(
             low=-1.0,
             chance=0.0,
         ),
-        MetricSpec("r2_zero", "squared activation explained, about zero, held-out calibration", low=MOST_WRONG),
-        MetricSpec("r2_mean", "variance explained, about the mean, held-out calibration", low=MOST_WRONG, chance=0.0),
-        MetricSpec("absdev_zero", "absolute activation explained, held-out calibration", low=MOST_WRONG),
+        MetricSpec("r2_zero", "squared activation explained, about zero, held-out calibration", low=None),
+        MetricSpec("r2_mean", "variance explained, about the mean, held-out calibration", low=None, chance=0.0),
+        MetricSpec("absdev_zero", "absolute activation explained, held-out calibration", low=None),
     ),
     primary_metric="r",
     needs=frozenset({Need.JUDGE}),

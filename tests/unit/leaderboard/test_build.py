@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ResultsError
 from harness.leaderboard.build import build_rows
+from harness.leaderboard.compare import rank
 from harness.results.codec import encode
 from harness.results.jsonl import append_lines
 from harness.results.manifest import MetricFacts
@@ -63,6 +64,52 @@ def test_failed_features_are_counted_and_never_averaged(tmp_path: Path, fake_run
     assert only.mean == pytest.approx(0.85)
     assert only.features_coverage == {"error": 1, "no_explanation": 1, "scored": 2, "undefined": 1}
     assert only.items_coverage == {"ok": 117, "unparsed": 3}
+
+
+def test_what_failing_took_is_paid_for_by_what_was_scored(tmp_path: Path, fake_run: Any) -> None:
+    run = fake_run("a").add("default", {1: 0.9, 2: None}, usage=UsageLine(calls=1, input_tokens=100, usd=1.0))
+    run.add("default", {3: 0.0}, status="error", metrics={}, usage=UsageLine(calls=9, input_tokens=900, usd=4.0))
+    [only] = build_rows([run.write(tmp_path)])
+    assert (only.tokens_per_feature, only.usd_per_feature) == (550, 3.0)
+
+
+NOISE = {feature: 0.001 * (feature % 3) for feature in range(20)}
+FIRST = range(10)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_set_does_not_win_by_having_no_value_where_it_is_bad(tmp_path: Path, fake_run: Any, *, turned: bool) -> None:
+    def value(number: float, feature: int) -> float:
+        number = round(number + NOISE[feature], 4)
+        return -number if turned else number
+
+    metric = MetricFacts(name="auroc", low=-1.0, chance=0.0, higher_is_better=not turned)
+    run = fake_run("a", metrics=(metric,))
+    # Where both have a value b is .03 better; where it is hard, a has none. Both lack feature 20; c has nothing at all.
+    run.add("a", {f: value(0.8, f) if f in FIRST else None for f in NOISE} | {20: None})
+    run.add("b", {f: value(0.83 if f in FIRST else 0.3, 2 * f % 20) for f in NOISE} | {20: None})
+    run.add("c", dict.fromkeys(NOISE))
+    rows = build_rows([run.write(tmp_path)])
+    assert [(place.rank, place.row.explanation_set) for place in rank(rows)] == [(1, "b"), (2, "a"), (None, "c")]
+    a, b, c = (row(rows, name) for name in "abc")
+    assert (a.n, a.counted_as_chance, b.counted_as_chance, c.counted_as_chance) == (10, 10, None, None)
+    assert a.mean == pytest.approx(value(0.8, 1), abs=0.002)
+    assert a.ranked_by == pytest.approx(value(0.4, 0), abs=0.001)
+    assert b.ranked_by is None
+    assert (a.beaten_by, b.beaten_by, a.tied_with) == (["b"], [], ["c"])
+
+
+def test_without_a_chance_level_or_where_scoring_failed_what_beats_a_set_stands_above_it(
+    tmp_path: Path, fake_run: Any
+) -> None:
+    for name, chance, status in (("none", None, "scored"), ("failed", 0.0, "error")):
+        run = fake_run(name, metrics=(MetricFacts(name="auroc", chance=chance),))
+        run.add("a", {f: 0.8 + NOISE[f] for f in FIRST})
+        run.add("a", dict.fromkeys(range(10, 20)), status=status, metrics={})
+        run.add("b", {f: (0.83 if f in FIRST else 0.3) + NOISE[2 * f % 20] for f in NOISE})
+        rows = build_rows([run.write(tmp_path / name)])
+        assert [(place.rank, place.row.explanation_set) for place in rank(rows)] == [(1, "b"), (2, "a")]
+        assert [one.counted_as_chance for one in rows] == [None, None]
 
 
 def test_nothing_scored_is_undefined_not_zero(tmp_path: Path, fake_run: Any) -> None:

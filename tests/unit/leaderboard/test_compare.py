@@ -43,6 +43,43 @@ def test_what_cannot_be_told_from_the_leader_shares_its_rank() -> None:
     assert places(rows) == [(1, True, "a"), (2, False, "b"), (1, True, "c"), (4, False, "d")]
 
 
+def test_no_set_stands_above_one_that_beats_it_whatever_their_means() -> None:
+    rows = [row("a", 0.9, beaten_by=["c"]), row("b", 0.8), row("c", 0.7, beaten_by=["b"], tied_with=[])]
+    assert places(rows) == [(1, False, "b"), (2, False, "c"), (3, False, "a")]
+    circle = [row("a", 0.9, beaten_by=["b"]), row("b", 0.8, beaten_by=["a", "gone"])]
+    assert places(circle) == [(1, False, "a"), (2, False, "b")]
+
+
+def test_few_features_in_common_with_the_leader_are_no_rank_above_a_set_that_is_better_on_them() -> None:
+    # c and d share too little with a to be told from it; b is below a, and above c. d loses to c alone.
+    rows = [
+        row("a", 0.9, tied_with=["c", "d", "e"]),
+        row("b", 0.8, beaten_by=["a"]),
+        row("c", 0.7, beaten_by=["b"]),
+        row("d", 0.6, beaten_by=["c"]),
+        row("e", 0.5, beaten_by=[]),
+    ]
+    assert places(rows) == [(1, True, "a"), (2, False, "b"), (3, False, "c"), (4, False, "d"), (1, True, "e")]
+
+
+@given(st.data())
+def test_whatever_is_tied_a_set_is_never_ranked_above_one_that_beats_it(data: st.DataObject) -> None:
+    names = data.draw(st.permutations("abcdef"))
+    means = data.draw(st.lists(st.floats(0, 1), min_size=6, max_size=6))
+    rows = []
+    for place, name in enumerate(names):
+        beaten_by = data.draw(st.lists(st.sampled_from(names[:place]), unique=True)) if place else []
+        tied_with = data.draw(st.lists(st.sampled_from(names), unique=True))
+        rows.append(row(name, means[place], beaten_by=beaten_by, tied_with=tied_with))
+    ranks = {place.row.explanation_set: place.rank or 0 for place in rank(rows)}
+    assert 1 in ranks.values()
+    assert all(ranks[better] <= ranks[one.explanation_set] for one in rows for better in one.beaten_by or ())
+
+
+def test_undefined_values_at_chance_decide_the_place() -> None:
+    assert places([row("a", 0.9, ranked_by=0.5), row("b", 0.8)]) == [(1, False, "b"), (2, False, "a")]
+
+
 def test_a_set_without_a_mean_has_no_rank_and_stands_last() -> None:
     assert places([row("x", None), row("a", 0.1)]) == [(1, False, "a"), (None, False, "x")]
     assert places([]) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,18 +14,19 @@ from hypothesis import strategies as st
 
 from harness.errors import ResultsError, UnknownNameError
 from harness.leaderboard import service
-from harness.leaderboard.profile import best_of, corrected, profiles
+from harness.leaderboard.profile import StandIn, best_of, corrected, profiles
 from harness.results.manifest import MetricFacts
 from harness.stats import wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.unit.leaderboard.conftest import FakeRun
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "profile.txt"
 AUROC = MetricFacts(name="auroc", chance=0.5)
 NATS = MetricFacts(name="nats", low=None, high=None, chance=0.0)
+WON = MetricFacts(name="won", chance=0.5)
 LOSS = MetricFacts(name="loss", chance=0.8, higher_is_better=False)
 SHARE = MetricFacts(name="share")
 
@@ -39,13 +41,16 @@ def write(
     values: Any,
     fidelity: str | None,
     metric: MetricFacts = AUROC,
+    others: Mapping[MetricFacts, Mapping[int, float]] = MappingProxyType({}),
     **more: Any,
 ) -> Path:
-    """Write a run of one scorer whose primary metric has these values."""
-    run = make(run_id=f"run-{scorer}", scorer=scorer, fidelity=fidelity, metrics=(metric,), **more)
+    """Write a run of one scorer whose primary metric has these values, and others have theirs."""
+    metrics = (metric, *others)
+    run = make(run_id=f"run-{scorer}", scorer=scorer, fidelity=fidelity, metrics=metrics, **more)
     run.add("default", values).add("shuffled", dict.fromkeys(values, 0.5), control="shuffled")
     for line in run.scores:
         line["metrics"] = {metric.name: line["metrics"]["auroc"]}
+        line["metrics"] |= {other.name: given.get(line["feature"]) for other, given in others.items()}
     return run.write(root)
 
 
@@ -55,7 +60,16 @@ def runs(fake_run: Callable[..., FakeRun], tmp_path: Path) -> list[Path]:
     return [
         write(fake_run, tmp_path, "reads", READS, "input"),
         write(fake_run, tmp_path, "writes", WRITES, "output"),
-        write(fake_run, tmp_path, "nats", {1: 3.0, 2: 0.0, 3: -0.5, 4: 7.0}, "output", NATS),
+        write(
+            fake_run,
+            tmp_path,
+            "nats",
+            {1: 3.0, 2: 0.1, 3: -0.5, 4: 7.0},
+            "output",
+            NATS,
+            others={SHARE: {1: 0.5}, WON: {1: 0.75, 2: 0.6, 3: 0.4, 4: 0.9}},
+        ),
+        write(fake_run, tmp_path, "bare", {1: 3.0, 2: 0.1}, "output", NATS),
         write(fake_run, tmp_path, "old", {1: 0.4, 2: 0.6}, None, SHARE),
     ]
 
@@ -70,7 +84,7 @@ def test_quadrants_count_the_features_that_both_scored(runs: list[Path]) -> None
     assert pair.both == wilson_interval(3, 7)
     assert (pair.input_only, pair.output_only) == (wilson_interval(1, 7), wilson_interval(1, 7))
     assert pair.neither == wilson_interval(2, 7)
-    # Nats have no best value, so whatever beats chance is good, and chance itself is not.
+    # Nats have no best value, so another metric says what is good; a scorer that has none is in no quadrant.
     pair = quadrants["reads", "nats"]
     assert [one.mean for one in (pair.both, pair.input_only, pair.output_only, pair.neither)] == [0.25, 0.5, 0.25, 0]
 
@@ -79,7 +93,7 @@ def test_each_axis_has_its_scorers_with_quartiles_and_coverage(runs: list[Path])
     (found,) = profiles(runs)
     axes = {axis.scorer: axis for axis in found.axes}
     assert {name: axis.side for name, axis in axes.items()} == {
-        "reads": "input", "writes": "output", "nats": "output", "old": None,
+        "reads": "input", "writes": "output", "nats": "output", "bare": "output", "old": None,
     }  # fmt: skip
     reads = axes["reads"]
     assert (reads.n, reads.features, reads.good_from) == (7, 8, 0.75)
@@ -90,7 +104,10 @@ def test_each_axis_has_its_scorers_with_quartiles_and_coverage(runs: list[Path])
     assert axes["nats"].corrected is None
     assert axes["nats"].uncorrected == "'nats' has no best value"
     assert axes["old"].uncorrected == "'share' has no chance level"
-    assert [one.good for one in axes["old"].values] == [None, None]
+    assert axes["nats"].good_from is None
+    assert axes["nats"].stand_in == StandIn("won", 0.75)
+    assert [one.good for one in axes["nats"].values] == [True, False, False, True]
+    assert [one.good for one in (*axes["bare"].values, *axes["old"].values)] == [None] * 4
 
 
 def test_a_run_of_before_axes_were_recorded_is_read_and_stands_on_neither(

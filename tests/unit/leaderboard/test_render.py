@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,22 @@ def sample_rows(root: Path, fake_run: Any) -> list[LeaderboardRow]:
 @pytest.mark.parametrize("format", FILES)
 def test_tables_are_as_the_golden_files(tmp_path: Path, fake_run: Any, format: str) -> None:  # noqa: A002  -- its name
     table = render_table(sample_rows(tmp_path, fake_run), format) + "\n"
+    if os.environ.get("HARNESS_WRITE_GOLDEN"):
+        (GOLDEN / FILES[format]).write_text(table, "utf-8")
     assert table == (GOLDEN / FILES[format]).read_text("utf-8")
+
+
+def test_means_of_different_features_are_flagged_with_what_is_at_chance(tmp_path: Path, fake_run: Any) -> None:
+    run = fake_run("a").add("gaps", {1: 0.9, 2: 0.8, 3: None}).add("whole", {1: 0.7, 2: 0.75, 3: 0.6})
+    run.add("c", {2: 0.5, 3: 0.45}, control="c")
+    table = render_table(build_rows([run.write(tmp_path)]), "text")
+    assert "note: n is 2 to 3: these means are of different features" in table
+    assert "note: gaps has no value where another set has one (features: 1)" in table
+    assert "makes its mean 0.73" in table
+    assert "n=1" in next(line for line in table.splitlines() if " gaps " in line)  # of the margin: one shared feature
+    assert "different features" not in render_table(
+        build_rows([fake_run("b").add("whole", {1: 0.7}).add("also", {1: 0.6}).write(tmp_path)]), "text"
+    )
 
 
 @pytest.mark.parametrize(("format", "shown"), [("text", "no scores yet"), ("md", "no scores yet"), ("json", "[]")])

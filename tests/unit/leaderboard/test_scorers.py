@@ -9,6 +9,7 @@ from harness.errors import ResultsError
 from harness.leaderboard import service
 from harness.leaderboard.scorers import report_scorers
 from harness.results.manifest import MetricFacts
+from harness.results.records import UsageLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,44 @@ def test_features_without_a_score_are_left_out_and_counted(fake_run: Callable[..
     assert report.auroc["other"].n == 1
     assert (report.verdicts, report.undefined) == (6, 2)
     assert (report.order_kept.n, report.order_kept.mean) == (0, None)
+
+
+def test_few_scores_do_not_lead_and_what_a_scorer_declines_to_score_is_shown(
+    fake_run: Callable[..., FakeRun], tmp_path: Path
+) -> None:
+    """One scorer has scores of two wrong explanations, the other of all but one of which it gets wrong."""
+    paid = UsageLine(calls=3, input_tokens=300, usd=0.0)
+    for name, others in (
+        ("declines", dict.fromkeys(range(N)) | {0: 0.1, 1: 0.2}),
+        ("answers", dict.fromkeys(range(N), 0.5) | {3: 0.99}),
+    ):
+        run = fake_run(name, scorer=name).add("planted", dict.fromkeys(range(N), 0.9), subject="planted", usage=paid)
+        run.add("planted_other", others, subject="planted", control="planted_other", usage=paid)
+        run.add("planted_related", {0: 0.1}, subject="planted", control="planted_related", status="error", usage=paid)
+        run.write(tmp_path)
+    first, second = report_scorers(service.finished_runs(tmp_path))
+    assert (first.scorer, second.scorer) == ("answers", "declines")
+    assert second.auroc["other"].mean == 1.0 > (first.auroc["other"].mean or 0.0)
+    assert (second.features, second.auroc["other"].n) == (N, 2)
+    assert (second.declined["other"].n, second.declined["other"].mean) == (N, (N - 2) / N)
+    # What could not be scored was declined by nobody, and its questions are paid for by the rest.
+    assert (second.declined["related"].n, first.declined["other"].mean) == (0, 0.0)
+    assert second.cost.calls == 3 * (2 * N + 1) / (2 * N)
+    text = service.scorers([], tmp_path)
+    assert "1.00 [0.50, 1.00] n=2" in text
+    (line,) = [line for line in text.split("but none of ...")[1].split("share")[0].splitlines() if "declines" in line]
+    assert "0.83 [0.55, 0.95]" in line
+    assert "n=2" in service.scorers([], tmp_path, "md")
+    assert json.loads(service.scorers([], tmp_path, "json"))[1]["declined"]["other"]["n"] == N
+
+
+def test_a_scorer_without_verdicts_has_no_cost_for_one(fake_run: Callable[..., FakeRun], tmp_path: Path) -> None:
+    run = fake_run("bench")
+    for name, control in (("planted", None), ("planted_other", "planted_other")):
+        run.add(name, {0: None}, subject="planted", control=control, status="error", metrics={})
+    (report,) = report_scorers([run.write(tmp_path)])
+    assert (report.cost.calls, report.cost.tokens, report.cost.usd) == (None, None, None)
+    assert "unknown" in service.scorers([], tmp_path)
 
 
 def test_other_runs_have_nothing_to_report(fake_run: Callable[..., FakeRun], tmp_path: Path) -> None:
