@@ -97,6 +97,7 @@ from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
 from harness.scoring.prompt_reading import check_prompt_logprobs, same_cut, tokens_within
 from harness.scoring.protocol import (
     Embedder,
+    ExampleNeeds,
     ExampleShape,
     Item,
     MetricSpec,
@@ -144,6 +145,7 @@ __all__ = [
     "Example",
     "ExampleError",
     "ExampleKind",
+    "ExampleNeeds",
     "ExampleSet",
     "ExampleShape",
     "ExplainRecord",

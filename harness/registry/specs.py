@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from harness.errors import PluginError
 
 if TYPE_CHECKING:
-    from harness.scoring.protocol import MetricSpec, Need
+    from harness.scoring.protocol import ExampleNeeds, MetricSpec, Need
 
 __all__ = [
     "API_VERSION",
@@ -80,6 +80,9 @@ class ScorerSpec(Spec):
     ``fidelity`` says which side of a feature an explanation is held against: ``input``, what the feature responds to,
     or ``output``, what it makes the subject do. None: neither (the scorer reads no explanation), or not declared; such
     a scorer is on neither axis of a profile.
+
+    ``example_needs(config) -> ExampleNeeds`` says how many windows it takes for any value at all, so that a run that
+    gives fewer is refused when it is planned. None: one activating window will do.
     """
 
     metrics: tuple[MetricSpec, ...]
@@ -87,6 +90,7 @@ class ScorerSpec(Spec):
     needs: frozenset[Need] = field(default_factory=frozenset)
     check: Factory | None = None
     fidelity: Literal["input", "output"] | None = None
+    example_needs: Factory | None = None
 
     def resolve_check(self) -> Callable[..., Any] | None:
         """Return the check itself, or None.
@@ -95,6 +99,18 @@ class ScorerSpec(Spec):
             PluginError: If it cannot be imported.
         """
         return None if self.check is None else _resolve(self.check, self.name)
+
+    def resolve_example_needs(self, config: Any) -> ExampleNeeds:
+        """Return the fewest windows with which the scorer, so configured, can have a value.
+
+        Raises:
+            PluginError: If what says so cannot be imported.
+        """
+        from harness.scoring.protocol import ExampleNeeds  # noqa: PLC0415  -- the other way round it is imported there
+
+        if self.example_needs is None:
+            return ExampleNeeds()
+        return cast("ExampleNeeds", _resolve(self.example_needs, self.name)(config))
 
 
 @dataclass(frozen=True, kw_only=True)
