@@ -98,6 +98,7 @@ from harness.scoring.parsing import ParsedList, parse_choice, parse_flags
 from harness.scoring.prompt_reading import check_prompt_logprobs, same_cut, tokens_within
 from harness.scoring.protocol import (
     Embedder,
+    ExampleNeeds,
     ExampleShape,
     Item,
     MetricSpec,
@@ -145,6 +146,7 @@ __all__ = [
     "Example",
     "ExampleError",
     "ExampleKind",
+    "ExampleNeeds",
     "ExampleSet",
     "ExampleShape",
     "ExplainRecord",

@@ -33,7 +33,7 @@ examples:
   harness doctor judge=local                          what that judge can do, and how fast it is
   harness leaderboard show                            all finished runs, grouped by protocol
 
-exit codes: 0 success, 1 failure, 2 a mistake in the command or configuration, 3 some units of a run failed
+exit codes: 0 success, 1 failure, 2 a mistake in the command or configuration, 3 some of a run failed
 """
 
 

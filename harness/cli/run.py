@@ -23,6 +23,7 @@ from harness.config.repeat import REPEATED, load_repetition, refuse_choices, sto
 from harness.config.resolve import resolve_run
 from harness.errors import HarnessError, ResultsError
 from harness.registry.catalogue import load_catalogue
+from harness.text import for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,8 @@ groups:   subject corpus examples features explainer judge embedder scorers cont
   -p no:NAME         leave a plugin out (may be repeated)
   --debug            show tracebacks of errors
 
-exit codes: 0 success, 1 failure, 2 a mistake in the command or configuration, 3 some units failed
+exit codes: 0 success, 1 nothing came of it (no scorer has a value for any feature), 2 a mistake in the command or
+            configuration, 3 some units failed, or one of several scorers has no value for any feature
 """
 
 _SEVERITY = (0, 3, 2, 1)  # of a sweep's exit codes, the worst last
@@ -158,6 +160,7 @@ def _write_differences(repeated: Repetition, resolved: ResolvedRun) -> None:
 
 def _write_report(report: RunReport) -> None:
     write(report.table.rstrip("\n"))
+    _write_undefined(report.undefined)
     write(f"\nrun          {report.run_dir} ({report.status})\nleaderboard  {report.leaderboard}")
     for note in report.notes:
         write_note(note)
@@ -166,6 +169,14 @@ def _write_report(report: RunReport) -> None:
     if len(report.failures) > _SHOWN:
         more = len(report.failures) - _SHOWN
         write_note(f"failed: {more} more, see scores.jsonl and explanations.jsonl in {report.run_dir}")
+
+
+def _write_undefined(lines: Sequence[str]) -> None:
+    """Write what has no value and why, under the table that shows only that."""
+    if not lines:
+        return
+    more = [f"{len(lines) - _SHOWN} more, see scores.jsonl"] if len(lines) > _SHOWN else []
+    write("\n" + "\n".join(f"undefined    {for_terminal(line)}" for line in (*lines[:_SHOWN], *more)))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+from harness.config.example_counts import check_example_counts
 from harness.config.sizes import size_in_bytes
 from harness.errors import ConfigError, UnknownNameError
 from harness.examples.checks import check_examples
@@ -55,6 +56,7 @@ def check_run(run: ResolvedRun) -> None:
     _check_budget(run.budget)
     _check_writing(run)
     _check_directions(run)
+    check_example_counts(run)
     # Before a manifest holds the configuration: what looks like a credential must not get that far.
     for role, config in (("explainer", run.explainer_llm), ("judge", run.judge)):
         if config is not None:

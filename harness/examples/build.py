@@ -279,8 +279,11 @@ class RecordBuilder:
         return windows
 
     def _silent(self, feature: int, half: str, touched: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, int]:
-        """Return drawn silent windows of a half, and how many silent ones there are; if none are wanted, neither."""
-        if not self._wanted(half)[1]:
+        """Return drawn silent windows of a half, and how many silent ones there are; if none are wanted, neither.
+
+        Where all that are wanted are to come from other sources none is drawn, and those that are there are counted.
+        """
+        if not self._silent_wanted(half):
             return np.zeros(0, dtype=np.int64), 0
         draws = generator(self._seed, "examples", self._subject, feature, half, "silent")
         return draw_silent(self._halves[half], touched, self._wanted(half)[1], draws, known=known)

@@ -12,7 +12,7 @@ from harness.registry.aspects import ASPECTS
 
 if TYPE_CHECKING:
     from harness.registry.aspects import Aspect
-    from harness.scoring.protocol import MetricSpec, Need
+    from harness.scoring.protocol import ExampleNeeds, MetricSpec, Need
 
 __all__ = [
     "API_VERSION",
@@ -88,6 +88,9 @@ class ScorerSpec(Spec):
     ``aspect`` says which of FADE's four aspects (``harness.registry.aspects``) it measures. None: none of them, or not
     declared; such a scorer is not in a profile's block of aspects. It changes no number and is part of no identity.
 
+    ``example_needs(config) -> ExampleNeeds`` says how many windows it takes for any value at all, so that a run that
+    gives fewer is refused when it is planned. None: one activating window will do.
+
     Raises:
         UnknownNameError: If there is no such aspect.
     """
@@ -99,6 +102,7 @@ class ScorerSpec(Spec):
     judge_reports: str = ""
     fidelity: Literal["input", "output"] | None = None
     aspect: Aspect | None = None
+    example_needs: Factory | None = None
 
     def __post_init__(self) -> None:
         if self.aspect is not None and self.aspect not in ASPECTS:
@@ -111,6 +115,18 @@ class ScorerSpec(Spec):
             PluginError: If it cannot be imported.
         """
         return None if self.check is None else _resolve(self.check, self.name)
+
+    def resolve_example_needs(self, config: Any) -> ExampleNeeds:
+        """Return the fewest windows with which the scorer, so configured, can have a value.
+
+        Raises:
+            PluginError: If what says so cannot be imported.
+        """
+        from harness.scoring.protocol import ExampleNeeds  # noqa: PLC0415  -- the other way round it is imported there
+
+        if self.example_needs is None:
+            return ExampleNeeds()
+        return cast("ExampleNeeds", _resolve(self.example_needs, self.name)(config))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,8 +187,8 @@ class Manifest:
     Attributes:
         run_id: Name of the run's folder.
         name: Name given by the user.
-        status: ``running``, ``success``, ``partial`` (some units failed), ``failed`` (all did, or an error ended it) or
-            ``stopped`` (a budget or the user ended it; the same command goes on).
+        status: ``running``, ``success``, ``partial`` (some of it failed), ``failed`` (nothing came of it, or an error
+            ended it) or ``stopped`` (a budget or the user ended it; the same command goes on).
         config: The resolved configuration.
         settings: What of the configuration changes no number: pace and prices of the models, execution, budget.
         config_sha256: Its digest.

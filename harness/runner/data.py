@@ -14,7 +14,7 @@ from harness.config.sizes import size_in_bytes
 from harness.decoded import token_texts
 from harness.examples.build import RecordBuilder
 from harness.examples.select import NoUsableFeatureError, candidates, select_features
-from harness.runner.negatives import Negatives, choosing_embedder, negatives_facts
+from harness.runner.negatives import Negatives, choosing_embedder, negatives_facts, split_by_silent
 from harness.runner.records import RecordTask, building_on, processes_for
 from harness.subjects.logit_weights import bottom_logit_tokens, top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
@@ -146,7 +146,12 @@ def prepare(resolved: ResolvedRun, cache: Path, models: ModelPool, progress: Pro
                 progress.say(str(error))
                 unusable.append(error)
                 skipped = error.skipped
-            records = negatives.added(subject, tokens, store, builder, records)
+            added = negatives.added(subject, tokens, store, builder, records)
+            records, without = split_by_silent(resolved, added)
+            skipped = (*skipped, *without)
+            if without and not records:
+                unusable.append(NoUsableFeatureError(skipped, subject.name))
+                progress.say(str(unusable[-1]))
             named = _with_logit_tokens(resolved, subject, records, models)
             found = negatives_facts(resolved, records)
             prepared[subject.name] = SubjectData(

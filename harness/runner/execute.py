@@ -28,6 +28,7 @@ from harness.runner.pipeline import Pipeline
 from harness.runner.protocols import scorer_protocols
 from harness.runner.resources import RunResources
 from harness.runner.spending import SpendingLog
+from harness.runner.undefined import has_value, undefined_of
 from harness.text import MOST_SHOWN
 
 if TYPE_CHECKING:
@@ -47,7 +48,18 @@ _EXIT_CODES = {"success": 0, "failed": 1, "partial": 3}
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a finished run left behind. ``table`` is this run's leaderboard as text, ``notes`` what to know of it."""
+    """What a finished run left behind.
+
+    Attributes:
+        run_id: Its id.
+        run_dir: Its folder.
+        status: How it went.
+        table: Its leaderboard as text.
+        leaderboard: The file of the leaderboard of all runs.
+        failures: One line per unit that failed, and before them one per scorer without any value.
+        undefined: One line per scorer and explanation set of which some features have no value, with the reason.
+        notes: What to know of it besides.
+    """
 
     run_id: str
     run_dir: Path
@@ -55,11 +67,12 @@ class RunReport:
     table: str
     leaderboard: Path
     failures: tuple[str, ...] = ()
+    undefined: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for success, 3 if some units failed, 1 if all did."""
+        """Return 0 for success, 3 if some of it failed, 1 if nothing came of it."""
         return _EXIT_CODES[self.status]
 
 
@@ -131,9 +144,16 @@ class _Run:
         except ResultsError as error:
             # Another run in the folder is at fault; this one is finished and must be seen to be.
             self.progress.say(f"the leaderboard of all runs was not rebuilt: {error}")
-        failures = tuple(self._failures())
-        notes = tuple(_notes(self.explanations))
-        return RunReport(self.folder.run_id, self.folder.path, self.status, table, root / FILE_NAME, failures, notes)
+        return RunReport(
+            self.folder.run_id,
+            self.folder.path,
+            self.status,
+            table,
+            root / FILE_NAME,
+            failures=(*self._without_value(), *self._failures()),
+            undefined=tuple(map(str, undefined_of(self.scores))),
+            notes=tuple(_notes(self.explanations)),
+        )
 
     async def _stages(self) -> None:
         if not self.journal.explanations:
@@ -183,19 +203,28 @@ class _Run:
     def _status(self) -> str:
         """Return how the run went.
 
-        Calls and units that failed make it ``partial``; answers that were bad do not. It is ``failed`` if nothing came
-        of the real explanation set: no score, or where no scorer was asked for, no explanation.
+        Calls and units that failed make it ``partial``, and so does a scorer that has no value for any feature; answers
+        that were bad do not. It is ``failed`` if nothing came of the real explanation set: no scorer has any value, or
+        where no scorer was asked for, there is no explanation.
         """
         real = [line for line in self.scores if line.control is None]
-        useful = any(line.status == "scored" for line in real)
+        useful = any(has_value(line) for line in real)
         if not real:
             useful = any(line.text is not None for line in self._real_explanations())
         if not useful:
             return "failed"
-        return "partial" if self._failures() else "success"
+        return "partial" if self._failures() or self._without_value() else "success"
 
     def _real_explanations(self) -> list[ExplanationLine]:
         return [line for line in self.explanations if line.explanation_set == self.resolved.set_name]
+
+    def _without_value(self) -> list[str]:
+        """Return one line per scorer that has no value for any feature of the real set."""
+        return [
+            f"{one.scorer} has a value for none of {one.features} features; for instance: {one.reason}"
+            for one in undefined_of(self.scores)
+            if one.real and one.everywhere
+        ]
 
     def _failures(self) -> Sequence[str]:
         """Return one line per failed unit, after one that says so if none of the features came to anything."""

@@ -20,12 +20,14 @@ from harness.examples.negative_sources import (
     BY_DIRECTION,
     COOCCURRING,
     DECODER,
+    KINDS,
     RANDOM,
     found_of,
     hard_sources,
     shares,
     uses_embedder,
 )
+from harness.examples.record import SkippedFeature
 from harness.subjects.neighbours import nearest_directions, require_directions
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from harness.runner.data import ModelPool
     from harness.subjects.neighbours import DirectionSide
 
-__all__ = ["Negatives", "choosing_embedder", "negatives_facts"]
+__all__ = ["Negatives", "choosing_embedder", "negatives_facts", "split_by_silent"]
 
 _AT_ONCE = 512  # features whose directions are compared with all others' at once
 
@@ -70,6 +72,27 @@ def negatives_facts(resolved: ResolvedRun, records: Sequence[FeatureRecord]) -> 
         source: {"asked": wanted[source] * len(records), "found": sum(found_of(records, source))}
         for source in (RANDOM, *hard)
     }
+
+
+def split_by_silent(
+    resolved: ResolvedRun, records: Sequence[FeatureRecord]
+) -> tuple[list[FeatureRecord], list[SkippedFeature]]:
+    """Return the records that have a negative, and the features for which no source found any though some are wanted.
+
+    A feature that is silent nowhere has no record in the first place; these are silent, but where no source looks.
+    """
+    config, count = resolved.examples.negatives, resolved.examples.score_non_activating
+    wanted = shares(config, count)
+    asked = " and ".join(source for source in KINDS if wanted[source])
+    verb = "finds" if sum(map(bool, wanted.values())) == 1 else "find"
+    detail = f"{asked} {verb} no silent window for it; examples.negatives.{RANDOM}=1 draws some at random besides"
+    kept, without = [], []
+    for record in records:
+        if record.score.non_activating or not count:
+            kept.append(record)
+        else:
+            without.append(SkippedFeature(record.subject, record.feature, "no_silent_windows", detail))
+    return kept, without
 
 
 @dataclass(frozen=True)

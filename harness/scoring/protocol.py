@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Embedder",
+    "ExampleNeeds",
     "ExampleShape",
     "Item",
     "MetricSpec",
@@ -122,6 +123,25 @@ class Score:
     reasons: Mapping[str, str] = field(default_factory=dict)
     breakdown: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     lost: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExampleNeeds:
+    """The fewest windows of a feature with which a scorer can have a value; with fewer the run is refused when planned.
+
+    More may be needed, as answers may be of no use: this is what no answer can make up for.
+
+    Attributes:
+        activating: Activating windows.
+        non_activating: Windows that do not activate the feature, of whatever source.
+        random: Those of them that are drawn at random.
+        together: Activating and other windows together.
+    """
+
+    activating: int = 1
+    non_activating: int = 0
+    random: int = 0
+    together: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.examples.record import ExampleKind, ExampleSet
 from harness.identity import canonical_json, fingerprint, plain
 from harness.outcome import Outcome
 from harness.registry.specs import API_VERSION
@@ -204,6 +205,28 @@ def _failures_not_counted(bench: _Bench) -> Iterator[str]:
                 yield f"a metric has a value though every answer ended as {outcome}"
 
 
+def _example_needs(bench: _Bench) -> Iterator[str]:
+    """A scorer that has a value with fewer windows than it declares to need would have runs refused for nothing."""
+    needs = bench.spec.resolve_example_needs(bench.spec.resolve_config()(**bench.params))
+    active, others = bench.record.score.activating, bench.record.score.non_activating
+    random = [one for one in others if one.kind is ExampleKind.RANDOM]
+    hard = [one for one in others if one.kind is not ExampleKind.RANDOM]
+    fewer = {}
+    if needs.activating > 1:
+        fewer["activating"] = (*active[: needs.activating - 1], *others)
+    if needs.non_activating > 0:
+        fewer["non_activating"] = (*active, *others[: needs.non_activating - 1])
+    if needs.random > 0:
+        fewer["random"] = (*active, *random[: needs.random - 1], *hard)
+    if needs.together > 1:
+        fewer["together"] = (*active, *others)[: needs.together - 1]
+    for name, left in fewer.items():
+        sides = [tuple(one for one in left if one.activating is activating) for activating in (True, False)]
+        score = replace(bench, record=replace(bench.record, score=ExampleSet(*sides))).score()
+        if score.metrics[bench.scorer().primary_metric] is not None:
+            yield f"it has a value with fewer windows than example_needs declares ({name})"
+
+
 def _estimate(bench: _Bench) -> Iterator[str]:
     examples = bench.record.score
     window = len(examples.activating[0].tokens)
@@ -220,6 +243,7 @@ _CHECKS: Mapping[str, Callable[[_Bench], Iterator[str]]] = {
     "config round trip": _config_round_trip,
     "complete metrics": _complete_metrics,
     "evidence": _evidence,
+    "example needs": _example_needs,
     "determinism": _determinism,
     "order invariance": _order_invariance,
     "failures are not counted": _failures_not_counted,

@@ -11,6 +11,7 @@ DETECTION = ScorerSpec(
     summary="Does this text activate the feature? Asked of a judge, window by window",
     factory="harness_detection.scorer:DetectionScorer",
     config="harness_detection.config:DetectionConfig",
+    example_needs="harness_detection.config:example_needs",
     citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (detection)",
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",

@@ -12,6 +12,7 @@ EMBEDDING = ScorerSpec(
     summary="Is the explanation nearer to activating than to other windows in embedding space? No judge",
     factory="harness_embedding.scorer:EmbeddingScorer",
     config="harness_embedding.config:EmbeddingConfig",
+    example_needs="harness_embedding.config:example_needs",
     citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (embedding)",
     metrics=(MetricSpec("auroc", "P(an activating window is nearer than another one), ties half", chance=0.5),),
     primary_metric="auroc",
@@ -25,6 +26,7 @@ EXAMPLE_EMBEDDING = ScorerSpec(
     summary="Are activating windows nearer to each other than to silent ones? No judge; reads no explanation",
     factory="harness_embedding.example_scorer:ExampleEmbeddingScorer",
     config="harness_embedding.config:ExampleEmbeddingConfig",
+    example_needs="harness_embedding.config:example_needs_of_examples",
     citation="EleutherAI, Delphi (example embedding scorer)",
     metrics=(
         MetricSpec("auroc", "P(an activating window is nearer to another than to a silent one), ties half", chance=0.5),

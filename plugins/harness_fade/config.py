@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.api import ConfigError, UnknownNameError, Writing
+from harness.api import ConfigError, ExampleNeeds, UnknownNameError, Writing
 
 __all__ = [
     "FADE",
@@ -14,6 +14,9 @@ __all__ = [
     "NaturalConfig",
     "PurityConfig",
     "ResponsivenessConfig",
+    "clarity_needs",
+    "faithfulness_needs",
+    "rated_needs",
     "words_of",
 ]
 
@@ -160,3 +163,18 @@ class FaithfulnessConfig(ClarityConfig):
 def words_of(window_tokens: int) -> int:
     """Return about how many words a window has, so that written texts are as long as natural ones."""
     return max(5, round(window_tokens * _WORDS_PER_TOKEN))
+
+
+def clarity_needs(config: ClarityConfig) -> ExampleNeeds:
+    """Return what the natural side takes; silent windows drawn at random stand for most of the corpus."""
+    return ExampleNeeds() if config.compat == FADE else ExampleNeeds(random=1, together=config.min_texts)
+
+
+def rated_needs(config: NaturalConfig) -> ExampleNeeds:
+    """Return what two ratings take, each of so many texts."""
+    return ExampleNeeds(together=2 * (1 if config.compat == FADE else config.min_texts))
+
+
+def faithfulness_needs(config: FaithfulnessConfig) -> ExampleNeeds:
+    """Return what the fewest prompts take: they are silent windows."""
+    return ExampleNeeds(non_activating=1 if config.compat == FADE else config.min_texts)

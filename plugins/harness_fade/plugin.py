@@ -24,6 +24,7 @@ CLARITY = ScorerSpec(
     summary="Do texts a judge writes after the explanation activate the feature more than natural ones?",
     factory="harness_fade.clarity:ClarityScorer",
     config="harness_fade.config:ClarityConfig",
+    example_needs="harness_fade.config:clarity_needs",
     citation=f"{_CITATION}, clarity",
     metrics=(
         _gini("written texts against natural ones without the concept, weighted to the corpus"),
@@ -42,6 +43,7 @@ RESPONSIVENESS = ScorerSpec(
     summary="Does the feature activate more on texts that hold the concept, as a judge rates them, than on others?",
     factory="harness_fade.responsiveness:ResponsivenessScorer",
     config="harness_fade.config:ResponsivenessConfig",
+    example_needs="harness_fade.config:rated_needs",
     citation=f"{_CITATION}, responsiveness",
     metrics=(
         _gini("natural texts rated 2 against those rated 0"),
@@ -60,6 +62,7 @@ PURITY = ScorerSpec(
     summary="When the feature activates, does the text hold the concept, as a judge rates it?",
     factory="harness_fade.purity:PurityScorer",
     config="harness_fade.config:PurityConfig",
+    example_needs="harness_fade.config:rated_needs",
     citation=f"{_CITATION}, purity",
     metrics=(
         MetricSpec("precision_above_null", "average precision, beyond what it is by luck", low=-1.0, chance=0.0),
@@ -79,6 +82,7 @@ FAITHFULNESS = ScorerSpec(
     summary="Does the subject write what the explanation names when the feature is turned up?",
     factory="harness_fade.faithfulness:FaithfulnessScorer",
     config="harness_fade.config:FaithfulnessConfig",
+    example_needs="harness_fade.config:faithfulness_needs",
     citation=f"{_CITATION}, faithfulness",
     metrics=(
         MetricSpec(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.api import LATER, ClassifierConfig, ConfigError
+from harness.api import LATER, ClassifierConfig, ConfigError, ExampleNeeds
 
-__all__ = ["BLOG", "MATCHED", "PAPER", "VARIANTS", "FuzzingConfig"]
+__all__ = ["BLOG", "MATCHED", "PAPER", "VARIANTS", "FuzzingConfig", "example_needs"]
 
 MATCHED, BLOG, PAPER = VARIANTS = ("matched", "blog", "paper")
 """The ways of drawing wrong marks, ours first."""
@@ -35,3 +35,8 @@ class FuzzingConfig(ClassifierConfig):
             raise ConfigError("must be above 0 and at most 1", where="threshold")
         if self.variant not in VARIANTS:
             raise ConfigError(f"variant '{self.variant}' is not known", where="variant", hint=" or ".join(VARIANTS))
+
+
+def example_needs(config: FuzzingConfig) -> ExampleNeeds:
+    """Return what a right and a wrong marking take: two activating windows, or a silent one besides."""
+    return ExampleNeeds(non_activating=1) if config.variant == PAPER else ExampleNeeds(activating=2)

@@ -11,6 +11,7 @@ FUZZING = ScorerSpec(
     summary="Are the marked tokens the ones the feature responds to? Asked of a judge, window by window",
     factory="harness_fuzzing.scorer:FuzzingScorer",
     config="harness_fuzzing.config:FuzzingConfig",
+    example_needs="harness_fuzzing.config:example_needs",
     citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (fuzzing)",
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",

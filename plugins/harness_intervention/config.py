@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from harness.api import LATER, ConfigError
+from harness.api import LATER, ConfigError, ExampleNeeds
 
-__all__ = ["CLASSIFIER", "LIKELIHOOD", "AskingConfig", "InterventionConfig", "OutputTokensConfig", "SteeringConfig"]
+__all__ = [
+    "CLASSIFIER",
+    "LIKELIHOOD",
+    "AskingConfig",
+    "InterventionConfig",
+    "OutputTokensConfig",
+    "SteeringConfig",
+    "example_needs",
+]
 
 LIKELIHOOD, CLASSIFIER = "likelihood", "classifier"
 
@@ -173,3 +181,8 @@ def check_kl(target: float, where: str) -> None:
     """
     if not (target > 0 and math.isfinite(target)):
         raise ConfigError("a KL divergence must be above 0 and finite", where=where)
+
+
+def example_needs(config: SteeringConfig) -> ExampleNeeds:
+    """Return what the fewest prompts are made of."""
+    return ExampleNeeds(activating=max(1, config.min_prompts - config.non_activating))

@@ -12,6 +12,7 @@ INTERVENTION = ScorerSpec(
     summary="Does steering the feature make the subject write what the explanation says? At a fixed KL divergence",
     factory="harness_intervention.scorer:InterventionScorer",
     config="harness_intervention.config:InterventionConfig",
+    example_needs="harness_intervention.config:example_needs",
     citation="Paulo et al. 2024, arXiv 2410.13928 (intervention scoring)",
     metrics=(
         MetricSpec(
@@ -50,6 +51,7 @@ OUTPUT_TOKENS = ScorerSpec(
     summary="Does the explanation name the tokens that the feature promotes? Asked of a judge, token by token",
     factory="harness_intervention.output_tokens:OutputTokensScorer",
     config="harness_intervention.config:OutputTokensConfig",
+    example_needs="harness_intervention.config:example_needs",
     citation="Gur-Arieh et al. 2025, arXiv 2501.08319 (output-centric evaluation); the design is this harness's own",
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.api import ConfigError
+from harness.api import ConfigError, ExampleNeeds
 
-__all__ = ["IntruderConfig"]
+__all__ = ["IntruderConfig", "example_needs"]
 
 _MOST_SHOWN = 9  # answers are single digits
 
@@ -46,3 +46,8 @@ class IntruderConfig:
     def chance(self) -> float:
         """Return the accuracy of guessing."""
         return 1 / self.shown
+
+
+def example_needs(config: IntruderConfig) -> ExampleNeeds:
+    """Return what one question shows."""
+    return ExampleNeeds(activating=config.activating, non_activating=1)

@@ -12,6 +12,7 @@ INTRUDER = ScorerSpec(
     summary="Is the window that does not belong found among windows of the feature? Reads no explanation",
     factory="harness_intruder.scorer:IntruderScorer",
     config="harness_intruder.config:IntruderConfig",
+    example_needs="harness_intruder.config:example_needs",
     citation="Chang et al. 2009, Reading Tea Leaves (word intrusion), put to windows of a feature and a judge",
     metrics=(
         MetricSpec("accuracy_above_chance", "(accuracy - chance) / (1 - chance): 1 if all found", low=-1.0, chance=0.0),

@@ -19,6 +19,7 @@ SAEBENCH = ScorerSpec(
     summary="Which of 14 windows activate the feature? One question to a judge, as in SAEBench",
     factory="harness_saebench.scorer:SAEBenchScorer",
     config="harness_saebench.config:SAEBenchConfig",
+    example_needs="harness_saebench.config:example_needs",
     citation="Karvonen et al. 2025, SAEBench, arXiv 2503.09532 (automated interpretability)",
     metrics=(_ACCURACY, *(metric for metric in CLASSIFICATION_METRICS if metric.name != "auroc")),
     primary_metric="balanced_accuracy",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.explainers.protocol import ExplainerResources, Explanation
     from harness.scoring.protocol import Resources
 
-__all__ = ["FEATURES", "Bench", "Grader", "Words", "lines"]
+__all__ = ["FEATURES", "Bench", "Grader", "Words", "grading", "lines"]
 
 FEATURES = (0, 1, 2, 3)
 
@@ -70,10 +70,11 @@ class Words:
 
 @dataclass
 class Grader:
-    """A scorer whose value is the feature's number over ten, or that fails where it is told to."""
+    """A scorer whose value is the feature's number over ten, or that fails, or has none, where it is told to."""
 
     failing: dict[int, Outcome | Exception] = field(default_factory=dict)
     failing_items: dict[int, Outcome] = field(default_factory=dict)
+    undefined: dict[int, str] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
     primary_metric = "grade"
 
@@ -89,6 +90,8 @@ class Grader:
             Item(example.key, example.kind, example.decile, True, None, None, outcome)  # noqa: FBT003
             for example, outcome in zip(record.examples.activating, outcomes, strict=False)
         )
+        if (why := self.undefined.get(record.feature)) is not None:
+            return Score({"grade": None}, items, usage=Usage(4, 40, 4, 1.0), reasons={"grade": why})
         return Score({"grade": record.feature / 10}, items, usage=Usage(4, 40, 4, 1.0))
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
@@ -97,6 +100,15 @@ class Grader:
 
 def plugin(name: str, spec: Any) -> ResolvedPlugin:
     return ResolvedPlugin(name, Registered(spec, "test", "1", "test"), NoParameters())
+
+
+def grading(name: str, grader: Grader) -> ResolvedPlugin:
+    """Return ``grader`` as a scorer of a run."""
+    metrics = (MetricSpec("grade", "g", chance=0.0),)
+    spec = ScorerSpec(
+        name=name, summary="s", factory=lambda _: grader, config=NoParameters, metrics=metrics, primary_metric="grade"
+    )
+    return plugin(name, spec)
 
 
 class Bench:
@@ -123,18 +135,7 @@ class Bench:
             set_name="words",
             judge=None,
             embedder=None,
-            scorers={
-                "grader": plugin(
-                    "grader",
-                    ScorerSpec(
-                        name="grader",
-                        factory=lambda _: self.grader,
-                        metrics=(MetricSpec("grade", "g", chance=0.0),),
-                        primary_metric="grade",
-                        **common,
-                    ),
-                )
-            },
+            scorers={"grader": grading("grader", self.grader)},
             controls={"shuffled": ResolvedPlugin("shuffled", shuffled, shuffled.spec.resolve_config()())},
             paths=PathsConfig(results=str(results), cache=str(results / "cache")),
             execution=ExecutionConfig(),

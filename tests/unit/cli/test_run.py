@@ -197,6 +197,7 @@ class Report:
     exit_code: int
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    undefined: tuple[str, ...] = ()
     table: str = "THE TABLE\n"
     run_dir: Path = Path("results/runs/x")
     status: str = "partial"
@@ -244,6 +245,12 @@ class TestExitCodes:
         result = run([Report(3, failures=tuple(f"unit {n}" for n in range(1000)))])
         assert result.err.count("failed: unit") == 10
         assert "failed: 990 more" in result.err
+
+    def test_what_has_no_value_is_said_below_the_table(self, run: Callable[..., Result]) -> None:
+        result = run([Report(1, undefined=("saebench, s: 2 of 2 features: \x1b[2Jtoo few", *("more",) * 10))])
+        assert result.out.startswith("THE TABLE\n\nundefined    saebench, s: 2 of 2 features: \\x1b[2Jtoo few\n")
+        assert "undefined    1 more, see scores.jsonl\n\nrun  " in result.out
+        assert run([Report(0)]).out.startswith("THE TABLE\n\nrun  ")
 
     def test_a_user_error_in_the_run_is_one_line(self, run: Callable[..., Result]) -> None:
         result = run([LLMError("nobody answers", where="judge.api_base")])

@@ -12,7 +12,7 @@ from harness.errors import LLMError
 from harness.llm.budget import Budget
 from harness.outcome import Outcome
 from harness.results.manifest import Charge, read_manifest
-from tests.support.run_bench import FEATURES, Bench, lines
+from tests.support.run_bench import FEATURES, Bench, Grader, grading, lines
 
 
 def test_a_run_explains_and_scores_every_feature_in_every_set(bench: Bench) -> None:
@@ -106,6 +106,30 @@ def test_a_run_of_which_nothing_came_has_failed(bench: Bench) -> None:
     bench.words.failing = dict.fromkeys(FEATURES, Outcome.UNPARSED)
     report = bench.run()
     assert (report.status, report.exit_code) == ("failed", 1)
+
+
+def test_a_run_without_any_value_has_failed_and_says_why(bench: Bench) -> None:
+    bench.grader.undefined = {**dict.fromkeys(FEATURES, "too few windows"), 1: "no answer"}
+    report = bench.run()
+    assert (report.status, report.exit_code) == ("failed", 1)
+    assert report.failures == ("grader has a value for none of 4 features; for instance: too few windows",)
+    said = "4 of 4 features: too few windows (3 of the 4)"
+    assert report.undefined == (f"grader, words: {said}", f"grader, shuffled(words): {said}")
+
+
+def test_a_scorer_without_any_value_beside_one_with_values_makes_a_run_partial(bench: Bench) -> None:
+    idle = Grader(undefined=dict.fromkeys(FEATURES, "too few windows"))
+    bench.change(scorers={**bench.resolved.scorers, "idle": grading("idle", idle)})
+    report = bench.run()
+    assert (report.status, report.exit_code) == ("partial", 3)
+    assert report.failures == ("idle has a value for none of 4 features; for instance: too few windows",)
+
+
+def test_features_without_a_value_are_told_of_and_no_failure(bench: Bench) -> None:
+    bench.grader.undefined = {2: "constant"}
+    report = bench.run()
+    assert (report.status, report.failures) == ("success", ())
+    assert report.undefined[0] == "grader, words: 1 of 4 features: constant"
 
 
 def test_an_endpoint_that_cannot_be_used_ends_the_run_and_what_was_done_stays(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from harness.progress import SILENT
 from harness.results.codec import encode
 from harness.runner import negatives
 from harness.runner.features import feature_lines
-from harness.runner.negatives import Negatives, choosing_embedder, negatives_facts
+from harness.runner.negatives import Negatives, choosing_embedder, negatives_facts, split_by_silent
 from harness.runner.score import _items
 from harness.scoring.protocol import Item, Score
 from harness.testing import FakeEmbedder
@@ -126,6 +126,19 @@ def test_every_source_gives_its_share_and_says_what_is_near(made: Any, bench: Be
     assert facts["similar"] == facts["random"] == {"asked": 4, "found": 4}
     told = "planted: 1 of 2 features have fewer cooccurring than the 2 asked for (2 of 4 in all); nothing takes"
     assert [line for line in run.said.lines if line.startswith(told)]
+
+
+def test_a_feature_for_which_no_source_finds_a_window_is_left_out_and_says_which(made: Any, bench: Bench) -> None:
+    """Nothing is drawn at random. Feature 1 has a neighbour as well, but fires wherever that one does."""
+    added = made(NegativesConfig(0, 0, 0, 1, 0)).added()
+    records, skipped = split_by_silent(bench.resolved, added)
+    assert [record.feature for record in records] == [0]
+    assert {example.kind for example in records[0].score.non_activating} == {ExampleKind.COOCCURRING}
+    assert [(one.feature, one.reason) for one in skipped] == [(1, "no_silent_windows")]
+    why = "cooccurring finds no silent window for it; examples.negatives.random=1 draws some at random besides"
+    assert skipped[0].detail == why
+    bench.change(examples=replace(bench.resolved.examples, score_non_activating=0))
+    assert split_by_silent(bench.resolved, added) == (added, [])
 
 
 def test_windows_are_embedded_once_for_all_features_and_runs(made: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from harness.api import (
     CompletionRequest,
+    ExampleNeeds,
     Item,
     Message,
     MetricSpec,
@@ -161,6 +162,12 @@ def test_a_wrong_spec_is_named() -> None:
     assert "spec" in failed(spec_of(Good, api_version=99))
     assert "spec" in failed(spec_of(Good, metrics=(MetricSpec("share", "share of yes", chance=2.0),)))
     assert "spec" in failed(spec_of(Good, metrics=(MetricSpec("share", "share of yes", low=None, chance=2.0),)))
+
+
+def test_a_need_that_is_none_is_named() -> None:
+    """One activating window is enough for the share."""
+    for needs in (ExampleNeeds(activating=2), ExampleNeeds(non_activating=1), ExampleNeeds(random=1, together=3)):
+        assert failed(spec_of(Good, example_needs=lambda _, needs=needs: needs)) == {"example needs"}
 
 
 def test_a_metric_need_not_have_bounds() -> None:
