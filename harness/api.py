@@ -112,6 +112,7 @@ from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
+from harness.subjects.told import PROMOTED_LOOKED_AT, readable_token, told_tokens
 from harness.text import for_prompt
 
 __all__ = [
@@ -120,6 +121,7 @@ __all__ = [
     "CLASSIFICATION_METRICS",
     "LATER",
     "LLM",
+    "PROMOTED_LOOKED_AT",
     "ActivationReader",
     "Answer",
     "BudgetError",
@@ -249,10 +251,12 @@ __all__ = [
     "plain",
     "r2_mean",
     "r2_zero",
+    "readable_token",
     "same_cut",
     "text_sha256",
     "text_with_marks",
     "tokens_within",
+    "told_tokens",
     "words_marked",
     "write_counterfactuals",
     "write_texts",

@@ -45,7 +45,7 @@ INTERVENTION = ScorerSpec(
 
 OUTPUT_TOKENS = ScorerSpec(
     name="output_tokens",
-    version=2,
+    version=3,
     summary="Does the explanation name the tokens that the feature promotes? Asked of a judge, token by token",
     factory="harness_intervention.output_tokens:OutputTokensScorer",
     config="harness_intervention.config:OutputTokensConfig",
