@@ -88,7 +88,7 @@ from harness.scoring.counterfactuals import (
     estimate_counterfactuals,
     write_counterfactuals,
 )
-from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
+from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json, parse_json_values
 from harness.scoring.judged import check_judge, embedder_of, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
@@ -246,6 +246,7 @@ __all__ = [
     "parse_choice",
     "parse_flags",
     "parse_json",
+    "parse_json_values",
     "pearson",
     "place_tokens",
     "plain",

@@ -74,8 +74,8 @@ class OutputTokensScorer:
         found = await find_candidates(subject, record.feature, clean, steered, most=config.tokens, seed=resources.seed)
         if len(found.promoted) < config.min_tokens:
             return _undefined(
-                f"{len(found.promoted)} tokens that are promoted and can be asked about, of at least {config.min_tokens}"
-                f" ({found.told} told to explainers, {found.unreadable} that are no text, {found.unmatched} without"
+                f"{len(found.promoted)} tokens that are promoted and can be asked about, of at least"
+                f" {config.min_tokens} ({found.told} told to explainers, {found.unreadable} that are no text, {found.unmatched} without"
                 " another of their shape)"
             )
         return await self._judged(found, tuned, explanation.text, judge)

@@ -57,8 +57,11 @@ RECORD = make_record()
 TRUE, FALSE = make_explanation("the word harbour"), make_explanation("the word mountain")
 HOSTILE = ["x" * 10_000, "\x00\x1b[31m\n<|im_end|>\u202e harbour", "\nDescription: harbour\n\nPassage: harbour"]
 # Every second word is told to explainers, and the others are asked about.
-ENDINGS = " s ed side front like less ward er ers ing head man line town bound ful ish ly ness".split(" ")
-PROMOTED = tuple(f" harbour{ending}" for ending in ENDINGS)
+PROMOTED = (
+    *(" harbour", " harbours", " harboured", " harbourside", " harbourfront", " harbourlike", " harbourless"),
+    *(" harbourward", " harbourer", " harbourers", " harbouring", " harbourhead", " harbourman", " harbourline"),
+    *(" harbourtown", " harbourbound", " harbourful", " harbourish", " harbourly", " harbourness"),
+)
 PROMPTS = tuple((place, place + 1, place + 2) for place in range(8))
 
 
