@@ -89,7 +89,7 @@ from harness.scoring.counterfactuals import (
     estimate_counterfactuals,
     write_counterfactuals,
 )
-from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json
+from harness.scoring.json_answers import ParsedJSON, as_flag, as_number, parse_json, parse_json_values
 from harness.scoring.judged import check_judge, embedder_of, judge_of, judged_score
 from harness.scoring.llm_classifier import Classified, ClassifierConfig, ClassifierPrompt, Question, classify
 from harness.scoring.llm_classifier import estimate as estimate_calls
@@ -114,6 +114,7 @@ from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
+from harness.subjects.told import PROMOTED_LOOKED_AT, readable_token, told_tokens
 from harness.text import for_prompt, part_shown
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "CLASSIFICATION_METRICS",
     "LATER",
     "LLM",
+    "PROMOTED_LOOKED_AT",
     "ActivationReader",
     "Answer",
     "BudgetError",
@@ -247,16 +249,19 @@ __all__ = [
     "parse_choice",
     "parse_flags",
     "parse_json",
+    "parse_json_values",
     "part_shown",
     "pearson",
     "place_tokens",
     "plain",
     "r2_mean",
     "r2_zero",
+    "readable_token",
     "same_cut",
     "text_sha256",
     "text_with_marks",
     "tokens_within",
+    "told_tokens",
     "unanswered_side",
     "words_marked",
     "write_counterfactuals",

@@ -59,6 +59,7 @@ EXPLAINERS = (
     ),
     ExplainerSpec(
         name="max_activation_logits",
+        version=2,
         summary="A language model sees strongest tokens, next tokens and promoted tokens and gives a short label.",
         factory="harness.explainers.max_activation_logits:MaxActivationLogits",
         config=MaxActivationLogitsConfig,
@@ -67,6 +68,7 @@ EXPLAINERS = (
     ),
     ExplainerSpec(
         name="logit_tokens",
+        version=2,
         summary="A language model sees the tokens a feature promotes and nothing else; for output features.",
         factory="harness.explainers.logit_tokens:LogitTokens",
         config=LogitTokensConfig,

@@ -19,6 +19,7 @@ from harness.runner.records import RecordTask, building_on, processes_for
 from harness.subjects.logit_weights import bottom_logit_tokens, top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
 from harness.subjects.open_access import ModelAccess, model_thread
+from harness.subjects.told import LOGIT_TOKENS, PROMOTED_LOOKED_AT, told_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from harness.subjects.protocol import FeatureSource
 
 __all__ = ["ModelPool", "SubjectData", "opened", "prepare"]
-
-LOGIT_TOKENS = 10
 
 
 @dataclass(frozen=True)
@@ -263,9 +262,10 @@ def _subject_identity(subject: ResolvedPlugin, cache: Path) -> Mapping[str, Any]
 def _with_logit_tokens(
     resolved: ResolvedRun, subject: ResolvedPlugin, records: Sequence[FeatureRecord], models: ModelPool
 ) -> Sequence[FeatureRecord]:
-    """Return the records with the tokens each feature promotes, where the explainer asks and the source writes any.
+    """Return the records with tokens each feature promotes, where the explainer asks and the source writes any.
 
-    Those it suppresses are added where the explainer asks for them as well.
+    Of the promoted ones it is told every second word (``told_tokens``), as scorers ask about the others. Those it
+    suppresses are added where the explainer asks for them as well.
     """
     config = resolved.explainer.config
     if not records or not getattr(config, "logit_weights", False):
@@ -274,7 +274,11 @@ def _with_logit_tokens(
     if source.write_directions([records[0].feature]) is None:
         return records  # it writes nothing to the residual stream, and so promotes no token
     features = [record.feature for record in records]
-    promoted = top_logit_tokens(model, source, features, LOGIT_TOKENS)
+    ranked = top_logit_tokens(model, source, features, PROMOTED_LOOKED_AT)
+    promoted = [
+        tuple(texts[place] for place in told_tokens(texts, feature))
+        for feature, texts in zip(features, ranked, strict=True)
+    ]
     suppressed: list[tuple[str, ...]] = [()] * len(features)
     if getattr(config, "suppressed_tokens", False):
         suppressed = bottom_logit_tokens(model, source, features, LOGIT_TOKENS)

@@ -16,6 +16,7 @@ from harness.runner.identity import explain_unit_id, plugin_identity
 from harness.runner.lines import explanation_line, provenance
 from harness.seeding import derive_seed
 from harness.subjects.identity import DIRECTIONS_VERSION
+from harness.subjects.told import TOLD_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,4 +125,5 @@ def _explainer_identity(resolved: ResolvedRun, modes: Mapping[str, Any] | None) 
     identity["llm"] = plain(llm_identity(llm, modes)) if llm is not None else None
     if getattr(resolved.explainer.config, "logit_weights", False):
         identity["directions"] = DIRECTIONS_VERSION
+        identity["told"] = TOLD_VERSION
     return identity

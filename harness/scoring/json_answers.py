@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ParsedJSON", "as_flag", "as_number", "parse_json", "without_reasoning"]
+__all__ = ["ParsedJSON", "as_flag", "as_number", "parse_json", "parse_json_values", "without_reasoning"]
 
 _DEPTH = 64
 _LONGEST_NUMBER = 64
@@ -62,16 +62,22 @@ def parse_json(reply: str) -> ParsedJSON:
 
     A fenced block is preferred to what stands around it, and text before the end of a reasoning block is ignored.
     """
+    values = parse_json_values(reply)
+    return ParsedJSON(values[-1]) if values else ParsedJSON(None, "no_json")
+
+
+def parse_json_values(reply: str) -> tuple[Any, ...]:
+    """Return the JSON values of which ``parse_json`` takes the last: where they differ, any may be the answer."""
     text = without_reasoning(reply)
     # An answer comes last, so that of several blocks and values the last one is it.
     blocks = [block for block in _FENCE.split(text)[1::2] if block.strip()]
     for part in (*reversed(blocks), text):
         whole = _whole(part)
         if whole is not None:
-            return whole
+            return (whole.value,)
         if found := _containers(part):
-            return ParsedJSON(found[-1].value)
-    return ParsedJSON(None, "no_json")
+            return tuple(one.value for one in found)
+    return ()
 
 
 def without_reasoning(reply: str) -> str:

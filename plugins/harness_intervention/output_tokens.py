@@ -72,10 +72,11 @@ class OutputTokensScorer:
         if tuned.strength is not None:
             steered = await subject.next_token_logprobs(prompts, raised(record.feature, tuned.strength))
         found = await find_candidates(subject, record.feature, clean, steered, most=config.tokens, seed=resources.seed)
-        if len(found.promoted) < config.min_tokens or not found.others:
-            why = f"{len(found.promoted)} tokens that are promoted and can be read, of at least {config.min_tokens}"
+        if len(found.promoted) < config.min_tokens:
             return _undefined(
-                why if len(found.promoted) < config.min_tokens else "there is no other token to ask about"
+                f"{len(found.promoted)} tokens that are promoted and can be asked about, of at least"
+                f" {config.min_tokens} ({found.told} told to explainers, {found.unreadable} that are no text, {found.unmatched} without"
+                " another of their shape)"
             )
         return await self._judged(found, tuned, explanation.text, judge)
 
@@ -109,6 +110,8 @@ class OutputTokensScorer:
         parts["steering"] = {
             "kl": tuned.kl if math.isfinite(tuned.kl) else None,
             "strength": tuned.strength,
+            "told": float(found.told),
+            "unmatched": float(found.unmatched),
             "unreadable": float(found.unreadable),
         }
         usage = sum((verdict.usage for verdict in verdicts), Usage())

@@ -8,7 +8,7 @@ __all__ = ["INTRUDER", "harness_scorers"]
 
 INTRUDER = ScorerSpec(
     name="intruder",
-    version=2,
+    version=3,
     summary="Is the window that does not belong found among windows of the feature? Reads no explanation",
     factory="harness_intruder.scorer:IntruderScorer",
     config="harness_intruder.config:IntruderConfig",

@@ -85,7 +85,11 @@ class IntruderScorer(WindowScorer):
             items=items,
             usage=sum((answer.usage for answer in answers), Usage()),
             reasons={} if accuracy is not None else dict.fromkeys(metrics, self._why(record, trials)),
-            breakdown={"chance": {"accuracy": chance}, **_breakdown(trials, items)},
+            breakdown={
+                "chance": {"accuracy": chance},
+                "left_out": {"n": float(min(self.config.questions, len(examples.non_activating)) - len(trials))},
+                **_breakdown(trials, items),
+            },
         )
 
     def estimate(self, shape: ExampleShape) -> ScorerEstimate:
@@ -113,7 +117,13 @@ class IntruderScorer(WindowScorer):
         n = len(record.examples.activating)
         if n < self.config.activating:
             return f"a question takes {self.config.activating} activating windows, and there are {n}"
-        return NO_SILENT
+        if not record.examples.non_activating:
+            return NO_SILENT
+        documents = len({example.document for example in record.examples.activating})
+        return (
+            f"a question takes {self.config.activating} activating windows and a silent one, all of different"
+            f" documents, and the {n} activating windows are of {documents}"
+        )
 
 
 def _read(reply: str, choices: Sequence[str]) -> Reading[int]:

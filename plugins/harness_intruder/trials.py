@@ -34,7 +34,9 @@ def draw_trials(
     """Return up to ``most`` trials, drawn by ``seed``; none if there are too few windows.
 
     Every silent window is an intruder at most once, the kinds of them in turn. Activating windows are dealt like cards,
-    so that all are used about equally often. The intruder stands equally often at each place, to one.
+    so that all are used about equally often. All windows of a trial are of different documents: what windows of one
+    document share tells them from any other, whatever the feature. A silent window for which there are not enough is
+    passed over. The intruder stands equally often at each place, to one.
 
     Args:
         activating: Windows of the feature.
@@ -43,36 +45,40 @@ def draw_trials(
         most: Most trials.
         seed: Of all draws.
     """
-    if len(activating) < shown_with:
-        return ()
-    intruders = _in_turn(silent, seed)[:most]
+    documents = {example.document for example in activating}
+    intruders = [one for one in _in_turn(silent, seed) if len(documents - {one.document}) >= shown_with][:most]
     places = _places(len(intruders), shown_with + 1, seed)
     deck = _Deck(activating, seed)
     trials = []
     for intruder, place in zip(intruders, places, strict=True):
-        hand = deck.deal(shown_with)
+        hand = deck.deal(shown_with, intruder.document)
         trials.append(Trial((*hand[:place], intruder, *hand[place:]), place))
     return tuple(trials)
 
 
 class _Deck:
-    """Deals windows in a drawn order, and shuffles again when all were dealt."""
+    """Deals windows in a drawn order, and shuffles again when none that is left may be dealt."""
 
     def __init__(self, examples: Sequence[Example], seed: int) -> None:
         self._examples = examples
         self._rng = generator(seed, "intruder hands")
         self._left: list[int] = []
 
-    def deal(self, count: int) -> tuple[Example, ...]:
-        """Return ``count`` different windows."""
-        hand: list[int] = []
+    def deal(self, count: int, barred: int) -> tuple[Example, ...]:
+        """Return ``count`` windows of as many documents, none of them ``barred``; there must be so many."""
+        documents = {barred}
+        hand: list[Example] = []
         while len(hand) < count:
-            if not self._left:
-                self._left = self._rng.permutation(len(self._examples)).tolist()
-            # A window of this hand that comes up again after shuffling waits for the next one.
-            place = next(at for at, number in enumerate(self._left) if number not in hand)
-            hand.append(self._left.pop(place))
-        return tuple(self._examples[number] for number in hand)
+            # A window of a document that this hand has waits for the next one.
+            place = next(
+                (at for at, number in enumerate(self._left) if self._examples[number].document not in documents), None
+            )
+            if place is None:
+                self._left += self._rng.permutation(len(self._examples)).tolist()
+                continue
+            hand.append(self._examples[self._left.pop(place)])
+            documents.add(hand[-1].document)
+        return tuple(hand)
 
 
 def _in_turn(silent: Sequence[Example], seed: int) -> list[Example]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.api import Message, Reading, as_number, for_prompt, parse_json
+from harness.api import Message, Reading, as_number, for_prompt, parse_json_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,25 +37,28 @@ def read_numbers(reply: str, n: int) -> Reading[frozenset[int]]:
     """Return the numbers from 1 to ``n`` that ``reply`` names, none of them for an empty list or "None".
 
     A list, an object with one list, or numbers separated by commas. A number outside the range makes the whole reply
-    unreadable: what was meant by it cannot be known.
+    unreadable, and so do several lists that differ: what was meant cannot be known.
     """
     bare = reply.strip().rstrip(".").lower()
     if bare in _NONE:
         return Reading(frozenset())
-    found = [int(number) for number in bare.split(",")] if _BARE.fullmatch(bare) else _listed(reply)
-    if found is None:
+    lists = [[int(number) for number in bare.split(",")]] if _BARE.fullmatch(bare) else _lists(reply)
+    if not lists:
         return Reading(None, "no_list: the reply holds no list of numbers")
-    for value in found:
+    found = [{str(as_number(value) or value): value for value in one} for one in lists]
+    if any(one.keys() != found[0].keys() for one in found):
+        return Reading(None, f"several_lists: the reply holds {len(found)} lists of numbers that differ")
+    for value in found[0].values():
         number = as_number(value)
         if number is None or number != int(number) or not 1 <= number <= n:
             return Reading(None, f"not_shown: '{str(value)[:20]}' is no number from 1 to {n}")
-    return Reading(frozenset(int(as_number(value) or 0) for value in found))
+    return Reading(frozenset(int(as_number(value) or 0) for value in found[0].values()))
 
 
-def _listed(reply: str) -> list[object] | None:
-    parsed = parse_json(reply)
-    value = None if parsed.failure else parsed.value
-    if isinstance(value, dict):
-        lists = [item for item in value.values() if isinstance(item, list)]
-        value = lists[0] if len(lists) == 1 else None
-    return value if isinstance(value, list) else None
+def _lists(reply: str) -> list[list[object]]:
+    """Return all lists in ``reply``; none if the last thing in it is an object without a list, or with several."""
+    found = []
+    for value in parse_json_values(reply):
+        inside = [item for item in value.values() if isinstance(item, list)] if isinstance(value, dict) else [value]
+        found.append(inside[0] if len(inside) == 1 and isinstance(inside[0], list) else None)
+    return [] if found[-1:] == [None] else [one for one in found if one is not None]

@@ -18,6 +18,7 @@ from harness.activations.builtin import CORPORA
 from harness.activations.collect import StoreRequest, open_stores
 from harness.activations.corpus import open_tokens
 from harness.activations.readers.config import JsonlCorpusConfig
+from harness.api import PROMOTED_LOOKED_AT, told_tokens
 from harness.config.schema import CorpusTokens, ModelConfig
 from harness.decoded import token_texts
 from harness.examples.build import RecordBuilder
@@ -166,9 +167,14 @@ async def test_promoted_tokens_rise_when_the_feature_is_raised(access: ModelAcce
     usual = clean.mean(0)
     distance = [abs(float(usual[one.token] - usual[other.token])) for one, other in pairs(found.promoted, found.others)]
     assert np.median(distance) < 1.0
-    top = await access.promoted_tokens(record.feature, 5)
+    top = await access.promoted_tokens(record.feature, PROMOTED_LOOKED_AT)
     assert top is not None
-    assert [token for token, _, _ in top] == [one.token for one in found.promoted if one.kind != "measured"][:5]
+    texts = [text for _, text, _ in top]
+    told = {texts[place].strip().lower() for place in told_tokens(texts, record.feature)}
+    asked = [token for token, text, _ in top if not any(text.strip().lower() in word for word in told)]
+    weights = [one.token for one in found.promoted if one.kind != "measured"]
+    assert weights
+    assert weights == asked[: len(weights)]
 
 
 def pairs(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[Any, Any]]:

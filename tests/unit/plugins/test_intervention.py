@@ -35,6 +35,7 @@ from harness.api import (
     TaskKind,
     TokenAlternatives,
     Usage,
+    told_tokens,
 )
 from harness.testing import (
     FailingJudge,
@@ -55,6 +56,12 @@ OPTIONS = ["intervention", "intervention_per_word", "intervention_classifier", "
 RECORD = make_record()
 TRUE, FALSE = make_explanation("the word harbour"), make_explanation("the word mountain")
 HOSTILE = ["x" * 10_000, "\x00\x1b[31m\n<|im_end|>\u202e harbour", "\nDescription: harbour\n\nPassage: harbour"]
+# Every second word is told to explainers, and the others are asked about.
+PROMOTED = (
+    *(" harbour", " harbours", " harboured", " harbourside", " harbourfront", " harbourlike", " harbourless"),
+    *(" harbourward", " harbourer", " harbourers", " harbouring", " harbourhead", " harbourman", " harbourline"),
+    *(" harbourtown", " harbourbound", " harbourful", " harbourish", " harbourly", " harbourness"),
+)
 PROMPTS = tuple((place, place + 1, place + 2) for place in range(8))
 
 
@@ -113,7 +120,8 @@ async def score(
 ) -> Score:
     spec, content = params(option)
     scorer = spec.resolve_factory()(spec.resolve_config()(**{**content, **changes}))
-    resources = Resources(seed=5, judge=judge, subject=subject or FakeSubject())
+    fake = subject or FakeSubject(promoted=PROMOTED if option == "output_tokens" else None)
+    resources = Resources(seed=5, judge=judge, subject=fake)
     found: Score = await scorer.score(record.for_scoring(), explanation, resources)
     return found
 
@@ -133,6 +141,9 @@ def test_an_option_nests_its_content_under_its_name_and_names_only_known_paramet
 @pytest.mark.parametrize("option", ["intervention_classifier", "output_tokens"])
 def test_scorers_conform(option: str) -> None:
     spec, content = params(option)
+    if option == "output_tokens":
+        # The kit's feature promotes five words in all, three of which explainers are told.
+        content |= {"tokens": 2, "min_tokens": 1}
     checks = check_scorer(spec, config=content, rule=oracle)
     assert [check for check in checks if not check.passed] == []
 
@@ -153,8 +164,10 @@ async def test_a_strength_has_the_divergence_that_was_asked_for(target: float, u
 class Bounded(FakeSubject):
     """Moves the next token by no more than a bound, or breaks above a strength."""
 
-    def __init__(self, *, most: float = 0.2, breaks: float = float("inf")) -> None:
-        super().__init__()
+    def __init__(
+        self, *, most: float = 0.2, breaks: float = float("inf"), promoted: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(promoted=promoted)
         self.most, self.breaks = most, breaks
 
     async def divergences(self, prompts: Sequence[tuple[int, ...]], intervention: Any) -> tuple[float, ...]:
@@ -518,7 +531,7 @@ async def test_an_explanation_that_names_the_promoted_tokens_is_right() -> None:
     assert {item.text for item in true.items} == {item.text for item in false.items}
     kinds = {item.kind for item in true.items if item.truth}
     assert kinds == {"both"}
-    assert true.breakdown["logit_weights"]["n"] == true.breakdown["measured"]["n"] == 8.0
+    assert true.breakdown["logit_weights"]["n"] == true.breakdown["measured"]["n"] == 10.0
     assert true.breakdown["measured"]["auroc"] == 1.0
     assert true.breakdown["steering"]["kl"] == pytest.approx(0.5, rel=0.1)
 
@@ -528,14 +541,14 @@ async def test_tokens_that_only_steering_shows_are_asked_about_as_measured() -> 
         async def promoted_tokens(self, feature: int, count: int) -> None:
             del feature, count
 
-    found = await score("output_tokens", OracleJudge(oracle), subject=Blind())
+    found = await score("output_tokens", OracleJudge(oracle), subject=Blind(promoted=PROMOTED))
     assert {item.kind for item in found.items} == {"measured", "not_promoted"}
     assert found.breakdown["logit_weights"] == {"n": 0.0, "auroc": None, "balanced_accuracy": None, "recall": None}
     assert found.metrics["auroc"] == 1.0
 
 
 async def test_without_a_strength_the_logit_weights_are_asked_about_alone() -> None:
-    found = await score("output_tokens", OracleJudge(oracle), subject=Bounded(most=0.01))
+    found = await score("output_tokens", OracleJudge(oracle), subject=Bounded(most=0.01, promoted=PROMOTED))
     assert {item.kind for item in found.items} == {"logit_weights", "not_promoted"}
     assert found.breakdown["steering"]["strength"] is None
     assert found.breakdown["measured"]["n"] == 0.0
@@ -554,14 +567,55 @@ async def test_nothing_promoted_is_no_score() -> None:
 
 
 async def test_pieces_of_characters_and_blanks_are_left_out_and_counted() -> None:
-    subject = FakeSubject(promoted=(" harbour", " harbours", "harbour", "\ufffd", "  "))
-    found = await score("output_tokens", OracleJudge(oracle), subject=subject)
+    promoted = (*(f" harbour{ending}" for ending in ("s", "ed", "ing", "side", "like", "front", "age")), "\ufffd", "  ")
+    found = await score("output_tokens", OracleJudge(oracle), subject=FakeSubject(promoted=promoted))
     assert found.breakdown["steering"]["unreadable"] == 2.0
-    assert [item.text for item in found.items if item.truth] == [" harbour", " harbours", "harbour"]
+    assert {item.text for item in found.items if item.truth} < set(promoted[:7])
+
+
+@pytest.mark.parametrize("feature", [0, 1])
+async def test_no_token_that_any_explainer_is_told_is_asked_about(feature: int) -> None:
+    """An explanation that only lists what was told is worthless to a judge that only looks tokens up in it."""
+    promoted = [f" {first}{second}" for first in ("qu", "za", "vi", "xo", "ky") for second in ("n", "nd", "rm", "lt")]
+    # Words told in one form are known in all of them, and so are their parts.
+    promoted = [form for word in promoted for form in (word, word.title(), word[1:])]
+    subject = FakeSubject(promoted=promoted)
+    subject._promoted[feature] = subject._promoted[0]
+    record = dataclasses.replace(RECORD, feature=feature)
+    told = [promoted[place] for place in told_tokens(promoted, feature)]
+    assert len(told) == 10
+    listed = make_explanation("makes likelier: " + ", ".join(told), feature=feature)
+
+    def look_up(request: Any) -> bool:
+        return request.task.texts[0].strip().lower() in request.task.explanation.lower()
+
+    found = await score("output_tokens", OracleJudge(look_up), listed, record, subject)
+    asked = {item.text.strip().lower() for item in found.items if item.truth}
+    assert len(asked) >= 3
+    assert not any(word in text.lower() for word in asked for text in told)
+    assert (found.metrics["recall"], found.metrics["balanced_accuracy"]) == (0.0, 0.5)
+    assert (found.breakdown["steering"]["told"] or 0) >= 10
+    everything = make_explanation(", ".join(promoted), feature=feature)
+    found = await score("output_tokens", OracleJudge(look_up), everything, record, subject)
+    assert found.metrics["balanced_accuracy"] == found.metrics["auroc"] == 1.0
+
+
+async def test_tokens_without_another_of_their_shape_are_left_out_and_counted() -> None:
+    """Beside tokens of any other shape "a number" would be all an explanation has to say."""
+    subject = FakeSubject(promoted=[" 1987", " 1988", " 1989", " 2001"])
+    clean = await subject.next_token_logprobs(PROMPTS, None)
+    found = await find_candidates(subject, 0, clean, None, most=4, seed=1)
+    assert [one.text for one in found.promoted] == [" 1988"]
+    assert [one.text for one in found.others] == [" 12"], "the one other number there is"
+    assert (found.told, found.unmatched) == (2, 1)
+    judge = OracleJudge(lambda _: True)
+    score_of_numbers = await score("output_tokens", judge, make_explanation("a number"), subject=subject)
+    assert "1 without another of their shape" in score_of_numbers.reasons["auroc"]
+    assert judge.requests == []
 
 
 async def test_other_tokens_are_as_likely_of_the_same_shape_and_not_promoted() -> None:
-    subject = FakeSubject()
+    subject = FakeSubject(promoted=PROMOTED)
     clean = await subject.next_token_logprobs(PROMPTS, None)
     steered = await subject.next_token_logprobs(PROMPTS, raised(0, 2.0))
     found = await find_candidates(subject, 0, clean, steered, most=10, seed=1)

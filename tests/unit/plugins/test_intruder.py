@@ -122,6 +122,38 @@ async def test_too_few_windows_are_a_reason_and_no_question(activating: int, sil
     assert (found.items, judge.requests) == ((), [])
 
 
+async def test_windows_of_one_document_are_no_evidence() -> None:
+    """What they share tells them from any silent window, whatever the feature: a random one scored 0.96."""
+    of_one = tuple(replace(one, document=0, start=24 * at) for at, one in enumerate(RECORD.score.activating))
+    judge = OracleJudge(odd_one)
+    found = await score(judge, replace(RECORD, score=replace(RECORD.score, activating=of_one)))
+    assert found.metrics == {"accuracy": None, "accuracy_above_chance": None}
+    assert "are of 1" in found.reasons["accuracy"]
+    assert found.breakdown["left_out"] == {"n": 20.0}
+    assert judge.requests == []
+
+
+@given(
+    activating=st.lists(st.integers(0, 8), max_size=20),
+    silent=st.lists(st.integers(0, 12), max_size=20),
+    shown_with=st.integers(2, 8),
+    most=st.integers(1, 30),
+    seed=st.integers(0, 2**32),
+)
+def test_all_windows_of_a_trial_are_of_different_documents(
+    activating: list[int], silent: list[int], shown_with: int, most: int, seed: int
+) -> None:
+    windows, others = (
+        [replace(one, document=document) for one, document in zip(side, documents, strict=False)]
+        for side, documents in ((RECORD.score.activating, activating), (RECORD.score.non_activating, silent))
+    )
+    trials = draw_trials(windows, others, shown_with=shown_with, most=most, seed=seed)
+    assert len(trials) == min(most, sum(len(set(activating) - {document}) >= shown_with for document in silent))
+    for trial in trials:
+        assert len({one.document for one in trial.examples}) == shown_with + 1
+        assert [at for at, one in enumerate(trial.examples) if not one.activating] == [trial.place]
+
+
 @given(
     n_activating=st.integers(0, 20),
     n_silent=st.integers(0, 20),

@@ -175,7 +175,8 @@ async def test_a_hostile_explanation_stays_on_its_line() -> None:
         ('{"answer": [1, 14]}', {1, 14}),
         ("I think [these] are right: [3, 3, 4]", {3, 4}),
         ('["1", "2"]', {1, 2}),
-        ("<think>none</think>[9]", {9}),
+        ("<think>none of [4]</think>[9]", {9}),
+        ("[2, 5], that is [5, 2]", {2, 5}),
     ],
 )
 def test_replies_are_read(reply: str, numbers: set[int]) -> None:
@@ -187,6 +188,23 @@ def test_replies_that_name_no_shown_window_are_not_guessed_at(reply: str) -> Non
     found = read_numbers(reply, 14)
     assert found.value is None
     assert found.failure
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "The answer is [1, 3] because excerpt [3] names a harbour.",
+        "[1], [3]",
+        "[] or [2]",
+        '{"answer": [1]} {"answer": [2]}',
+    ],
+)
+async def test_several_lists_that_differ_are_asked_again_and_no_answer(reply: str) -> None:
+    assert (read_numbers(reply, 14).failure or "").startswith("several_lists")
+    judge = ScriptedJudge([reply])
+    found = await score(judge)
+    assert {item.outcome for item in found.items} == {Outcome.UNPARSED}
+    assert len(judge.requests) == 2
 
 
 def test_re_asks_are_bounded() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from harness.config.resolved import ResolvedPlugin
 from harness.explainers.builtin import EXPLAINERS
@@ -9,9 +11,6 @@ from harness.explainers.config import DefaultConfig
 from harness.registry.catalogue import Registered
 from harness.runner import explain
 from harness.runner.explain import plan_explanations
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def unit(*, logit_weights: bool, suppressed_tokens: bool = False) -> str:
@@ -24,9 +23,10 @@ def unit(*, logit_weights: bool, suppressed_tokens: bool = False) -> str:
     return plan_explanations(resolved, {"s": subject})[0].unit
 
 
-def test_what_write_directions_are_counts_where_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", ["DIRECTIONS_VERSION", "TOLD_VERSION"])
+def test_which_tokens_are_told_counts_where_they_are_shown(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     shown, hidden = unit(logit_weights=True), unit(logit_weights=False)
-    monkeypatch.setattr(explain, "DIRECTIONS_VERSION", 99)
+    monkeypatch.setattr(explain, version, 99)
     assert unit(logit_weights=True) != shown
     assert unit(logit_weights=False) == hidden
 
