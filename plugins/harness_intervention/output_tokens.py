@@ -75,8 +75,8 @@ class OutputTokensScorer:
         if len(found.promoted) < config.min_tokens:
             return _undefined(
                 f"{len(found.promoted)} tokens that are promoted and can be asked about, of at least"
-                f" {config.min_tokens} ({found.told} told to explainers, {found.unreadable} that are no text, {found.unmatched} without"
-                " another of their shape)"
+                f" {config.min_tokens} ({found.told} told to explainers, {found.unreadable} that are no text,"
+                f" {found.unmatched} without another of their shape)"
             )
         return await self._judged(found, tuned, explanation.text, judge)
 

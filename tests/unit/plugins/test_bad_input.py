@@ -50,7 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     path.stem: dict(yaml.safe_load(path.read_text())[path.stem])
     for path in sorted((ROOT / "conf/scorers").glob("*.yaml"))
 }
-FEWER = {"n_prompts": 6, "prompts": 6, "new_tokens": 4, "draws": 100}
+FEWER = {"min_tokens": 1, "n_prompts": 6, "prompts": 6, "new_tokens": 4, "draws": 100}
 """Smaller sizes, of the scorers that have them: what goes wrong here does so at any size."""
 
 EXPLANATIONS = {
