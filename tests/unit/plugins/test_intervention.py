@@ -590,7 +590,7 @@ async def test_no_token_that_any_explainer_is_told_is_asked_about(feature: int) 
         return request.task.texts[0].strip().lower() in request.task.explanation.lower()
 
     found = await score("output_tokens", OracleJudge(look_up), listed, record, subject)
-    asked = {item.text.strip().lower() for item in found.items if item.truth}
+    asked = {(item.text or "").strip().lower() for item in found.items if item.truth}
     assert len(asked) >= 3
     assert not any(word in text.lower() for word in asked for text in told)
     assert (found.metrics["recall"], found.metrics["balanced_accuracy"]) == (0.0, 0.5)
