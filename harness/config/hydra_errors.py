@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -11,7 +12,8 @@ from yaml import YAMLError
 
 from harness.config.options import option_names
 from harness.config.parameters import OF_THE_HARNESS, defaults_of, said, unknown_key
-from harness.errors import ConfigError, HarnessError, PluginError, UnknownNameError
+from harness.config.schema import RunConfig
+from harness.errors import ConfigError, HarnessError, PluginError, UnknownNameError, closest
 from harness.registry.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def translate(error: Exception, catalogue: Catalogue) -> HarnessError:  # noqa: 
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return _missing_key(cause, str(error), catalogue)
     if isinstance(cause, OmegaConfBaseException):
-        return ConfigError(said(cause), where=cause.full_key or None)
+        return _no_set_of_values(cause) or ConfigError(said(cause), where=cause.full_key or None)
     if isinstance(error, AssertionError):
         return ConfigError(
             "an override sets a value inside something that is not configured",
@@ -121,6 +123,8 @@ def _missing_key(cause: OmegaConfBaseException, message: str, catalogue: Catalog
     node = cause.parent_node
     known = [str(name) for name in node if name != "hydra"] if node is not None else []
     found = _plugin_parameters(parent, node, catalogue) if "plugin" in known else None
+    if parent.rpartition(".")[2] in _FREE_FORM and closest(key, known):
+        return unknown_key(key, known, parent)
     if parent.rpartition(".")[2] in _FREE_FORM:
         return ConfigError(f"'{key}' is not there to be changed", where=parent, hint=f"add it, with a +: +{path}=...")
     if found is None:
@@ -131,6 +135,22 @@ def _missing_key(cause: OmegaConfBaseException, message: str, catalogue: Catalog
         full = asked["key"] if asked else path
         return ConfigError(f"the option does not list '{key}'", where=parent, hint=f"add it, with a +: +{full}=...")
     return unknown_key(key, found, parent)
+
+
+def _no_set_of_values(cause: OmegaConfBaseException) -> ConfigError | None:
+    """Return the error that one value stands where the run has a set of named ones, or None if that is not it."""
+    where = str(cause.full_key or "")
+    kind: Any = RunConfig
+    for key in where.split("."):
+        kind = get_type_hints(kind).get(key) if is_dataclass(kind) else None
+    if not is_dataclass(kind):
+        return None
+    found = fields(kind)
+    names = [one.name for one in found]
+    hint = f"change one with {where}.KEY=VALUE, of {', '.join(names)}"
+    if all(isinstance(one.default, float) for one in found):
+        hint = f"'{where}={{{names[0]}:1,{names[-1]}:1}}', of {', '.join(names)}"
+    return ConfigError("a set of named values is needed", where=where, hint=hint)
 
 
 def _plugin_parameters(path: str, node: Any, catalogue: Catalogue) -> list[str] | None:

@@ -152,6 +152,7 @@ def describe(resolved: ResolvedRun) -> str:
         f"features   {_features(resolved)}",
         f"sets       {', '.join(sets)}",
         f"examples   {_examples(resolved)}",
+        *([] if resolved.scorers else ["scorers    none: explanations are written, and nothing is scored"]),
         *estimator.sources(),
         "",
         f"{'part':<28}{'units':>8}{'calls':>10}{'tokens in':>12}{'tokens out':>12}{'usd':>10}",

@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ConfigError, LLMError
+from harness.errors import ConfigError, LLMError, closest
 from harness.llm.facts import EndpointFacts
 from harness.llm.oracle.answers import ANSWERS, Oracle
 from harness.llm.price import FREE
@@ -51,7 +51,8 @@ def check_oracle(config: LLMConfig, place: Place) -> None:
         raise ConfigError(what, where=place.key("backend"), hint="explainer=planted writes the true ones")
     for name in config.engine:
         if name != _ERROR_RATE:
-            hint = f"an oracle takes {_ERROR_RATE} only"
+            near = f"did you mean {_ERROR_RATE}?" if closest(name, [_ERROR_RATE]) else None
+            hint = near or f"an oracle takes {_ERROR_RATE} only"
             raise ConfigError(f"unknown argument '{name}'", where=place.key("engine"), hint=hint)
     rate = config.engine.get(_ERROR_RATE, 0.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from harness.config.resolved import ResolvedRun
 
+NEGATIVES = "examples.negatives: a set of named values is needed. Try: 'examples.negatives={random:1,similar:1}', of"
 CASES = [
     ("subject=demo_sea", "subject: unknown subject option 'demo_sea'. Try: did you mean demo_sae"),
     ("subject=[demo_sae,demo_sea]", "subject: unknown subject option 'demo_sea'. Try: did you mean demo_sae"),
@@ -38,7 +39,13 @@ CASES = [
     ("seed=abc", "seed: Value 'abc' of type 'str' could not be converted to Integer"),
     ("examples.window_tokens=x", "examples.window_tokens: Value 'x' of type 'str' could not be converted to Integer"),
     ("features.ids=3", "features.ids: Invalid value assigned"),
-    ("execution=3", "execution: Invalid type assigned"),
+    (
+        "execution=3",
+        "execution: a set of named values is needed. Try: change one with execution.KEY=VALUE, of unit",
+    ),
+    ("examples.negatives=similar", NEGATIVES),
+    ("examples.negatives=[random]", NEGATIVES),
+    ("examples.negatives=null", NEGATIVES),
     ("seed=0,1", "seed=0,1: several values are given. Try: add -m"),
     ("seed=range(1,3)", "seed=range(1,3): several values are given. Try: add -m"),
     ("scorers=[detection", "scorers=[detection: cannot read the override"),
@@ -58,6 +65,15 @@ def test_a_mistake_is_one_line(resolve: Callable[..., ResolvedRun], override: st
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("plus", ["", "+"])
+def test_a_slip_in_an_argument_of_a_judge_is_not_advised_to_be_added(
+    resolve: Callable[..., ResolvedRun], plus: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"'eror_rate'\. Try: did you mean error_rate\?$") as caught:
+        resolve("judge=oracle", f"{plus}judge.engine.eror_rate=0.1")
+    assert caught.value.where == "judge.engine"
 
 
 def test_a_value_inside_what_is_not_configured(resolve: Callable[..., ResolvedRun]) -> None:

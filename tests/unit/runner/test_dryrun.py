@@ -106,6 +106,13 @@ def test_each_roles_sum_is_shown(tmp_path: Path) -> None:
     assert sum("tokens by 4 characters a token; price: free" in line for line in lines) == 2
 
 
+def test_a_run_without_a_scorer_says_that_nothing_is_scored(tmp_path: Path) -> None:
+    assert "scorers    none: explanations are written, and nothing is scored\n" in describe(
+        demo(tmp_path, "scorers=[]")
+    )
+    assert "nothing is scored" not in describe(demo(tmp_path))
+
+
 def test_how_many_features_a_source_has_is_not_guessed_at(tmp_path: Path) -> None:
     assert "features   all of each source; the estimate is for 7 of each (features.n)" in describe(
         demo(tmp_path, "features=all", "features.n=7")
