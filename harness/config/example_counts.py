@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from harness.errors import ConfigError
 from harness.examples.negative_sources import RANDOM, shares
+from harness.scoring.protocol import ExampleNeeds
 
 if TYPE_CHECKING:
     from harness.config.resolved import ResolvedRun
     from harness.config.schema import ExamplesConfig, NegativesConfig
     from harness.registry.specs import ScorerSpec
-    from harness.scoring.protocol import ExampleNeeds
 
 __all__ = ["check_example_counts"]
 
@@ -31,7 +31,7 @@ def check_example_counts(run: ResolvedRun) -> None:
     """
     for name, scorer in run.scorers.items():
         spec = cast("ScorerSpec", scorer.registered.spec)
-        needs = spec.resolve_example_needs(scorer.config)
+        needs = spec.resolve_example_needs(scorer.config) or ExampleNeeds()
         short = _short(needs, run.examples)
         if short:
             wanted, given = (" and ".join(texts) for texts in zip(*short.values(), strict=True))

@@ -116,16 +116,14 @@ class ScorerSpec(Spec):
         """
         return None if self.check is None else _resolve(self.check, self.name)
 
-    def resolve_example_needs(self, config: Any) -> ExampleNeeds:
-        """Return the fewest windows with which the scorer, so configured, can have a value.
+    def resolve_example_needs(self, config: Any) -> ExampleNeeds | None:
+        """Return the fewest windows with which the scorer, so configured, can have a value; None if not declared.
 
         Raises:
             PluginError: If what says so cannot be imported.
         """
-        from harness.scoring.protocol import ExampleNeeds  # noqa: PLC0415  -- the other way round it is imported there
-
         if self.example_needs is None:
-            return ExampleNeeds()
+            return None
         return cast("ExampleNeeds", _resolve(self.example_needs, self.name)(config))
 
 

@@ -11,7 +11,7 @@ from harness.examples.record import ExampleKind, ExampleSet
 from harness.identity import canonical_json, fingerprint, plain
 from harness.outcome import Outcome
 from harness.registry.specs import API_VERSION
-from harness.scoring.protocol import ExampleShape, Need, Resources
+from harness.scoring.protocol import ExampleNeeds, ExampleShape, Need, Resources
 from harness.testing.embedders import FakeEmbedder
 from harness.testing.judges import FailingJudge, OracleJudge, last_message
 from harness.testing.records import make_explanation, make_record
@@ -207,7 +207,7 @@ def _failures_not_counted(bench: _Bench) -> Iterator[str]:
 
 def _example_needs(bench: _Bench) -> Iterator[str]:
     """A scorer that has a value with fewer windows than it declares to need would have runs refused for nothing."""
-    needs = bench.spec.resolve_example_needs(bench.spec.resolve_config()(**bench.params))
+    needs = bench.spec.resolve_example_needs(bench.spec.resolve_config()(**bench.params)) or ExampleNeeds()
     active, others = bench.record.score.activating, bench.record.score.non_activating
     random = [one for one in others if one.kind is ExampleKind.RANDOM]
     hard = [one for one in others if one.kind is not ExampleKind.RANDOM]

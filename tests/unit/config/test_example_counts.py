@@ -15,7 +15,7 @@ from harness.config.schema import ExamplesConfig, NegativesConfig
 from harness.errors import ConfigError
 from harness.registry.catalogue import Registered
 from harness.registry.specs import ScorerSpec
-from harness.scoring.protocol import ExampleNeeds, MetricSpec
+from harness.scoring.protocol import MetricSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +100,6 @@ def test_all_that_is_missing_is_said_at_once_in_one_line(resolve: Callable[..., 
 def test_a_scorer_that_declares_nothing_needs_one_activating_window(planned: ResolvedRun) -> None:
     metrics = (MetricSpec("m", "m"),)
     spec = ScorerSpec(name="s", summary="s", factory=dict, config=dict, metrics=metrics, primary_metric="m")
-    assert spec.resolve_example_needs(None) == ExampleNeeds(activating=1)
+    assert spec.resolve_example_needs(None) is None
     scorers: Any = {"s": ResolvedPlugin("s", Registered(spec, "test", "1", "test"), None)}
     check_example_counts(replace(planned, scorers=scorers, examples=ExamplesConfig(score_non_activating=0)))
