@@ -30,7 +30,7 @@ from harness.scoring.protocol import ExampleShape, Item, MetricSpec, Score, Scor
 from harness.testing import make_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.examples.record import ExplainRecord, ScoreRecord
     from harness.explainers.protocol import ExplainerResources, Explanation
@@ -102,11 +102,11 @@ def plugin(name: str, spec: Any) -> ResolvedPlugin:
     return ResolvedPlugin(name, Registered(spec, "test", "1", "test"), NoParameters())
 
 
-def grading(name: str, grader: Grader) -> ResolvedPlugin:
-    """Return ``grader`` as a scorer of a run."""
+def grading(name: str, grader: Callable[[], Grader]) -> ResolvedPlugin:
+    """Return what ``grader`` returns when the run begins as a scorer of it."""
     metrics = (MetricSpec("grade", "g", chance=0.0),)
     spec = ScorerSpec(
-        name=name, summary="s", factory=lambda _: grader, config=NoParameters, metrics=metrics, primary_metric="grade"
+        name=name, summary="s", factory=lambda _: grader(), config=NoParameters, metrics=metrics, primary_metric="grade"
     )
     return plugin(name, spec)
 
@@ -135,7 +135,7 @@ class Bench:
             set_name="words",
             judge=None,
             embedder=None,
-            scorers={"grader": grading("grader", self.grader)},
+            scorers={"grader": grading("grader", lambda: self.grader)},
             controls={"shuffled": ResolvedPlugin("shuffled", shuffled, shuffled.spec.resolve_config()())},
             paths=PathsConfig(results=str(results), cache=str(results / "cache")),
             execution=ExecutionConfig(),

@@ -642,7 +642,7 @@ async def test_a_judge_that_cannot_grade_is_refused_or_not_asked_to() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.REFUSED, Outcome.TRUNCATED, Outcome.UNPARSED])
 async def test_failed_answers_about_tokens_are_no_answers(outcome: Outcome) -> None:
-    found = await score("output_tokens", FailingJudge(OracleJudge(oracle), outcome=outcome, share=0.3))
+    found = await score("output_tokens", FailingJudge(OracleJudge(oracle), outcome=outcome, share=0.1))
     failed = [item for item in found.items if item.outcome is not Outcome.OK]
     assert {item.outcome for item in failed} == {outcome}
     assert all(item.prediction is None and item.value is None for item in failed)

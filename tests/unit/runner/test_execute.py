@@ -119,7 +119,7 @@ def test_a_run_without_any_value_has_failed_and_says_why(bench: Bench) -> None:
 
 def test_a_scorer_without_any_value_beside_one_with_values_makes_a_run_partial(bench: Bench) -> None:
     idle = Grader(undefined=dict.fromkeys(FEATURES, "too few windows"))
-    bench.change(scorers={**bench.resolved.scorers, "idle": grading("idle", idle)})
+    bench.change(scorers={**bench.resolved.scorers, "idle": grading("idle", lambda: idle)})
     report = bench.run()
     assert (report.status, report.exit_code) == ("partial", 3)
     assert report.failures == ("idle has a value for none of 4 features; for instance: too few windows",)
