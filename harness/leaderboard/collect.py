@@ -202,14 +202,18 @@ def _group(line: ScoreLine, facts: ScorerFacts, manifest: Manifest, paths: RunPa
 
 
 def _entry(line: ScoreLine, group: Group, coverages: dict[ItemCounts, ItemCounts]) -> Entry:
-    """Return the numbers of a line. Texts and coverages that many lines share are kept once."""
+    """Return the numbers of a line. Texts and coverages that many lines share are kept once.
+
+    A failed unit has no value: what it measured, of the questions that did not fail, is on its line to be looked at.
+    """
     items = tuple(line.coverage.items())
+    measured = line.metrics if line.status == _SCORED else {}
     return Entry(
         unit=line.unit,
         explanation=None if line.explanation_digest is None else intern(line.explanation_digest),
         status=intern(line.status),
-        value=line.metrics.get(group.metric.name),
-        others=tuple(line.metrics.get(name) for name in group.secondary),
+        value=measured.get(group.metric.name),
+        others=tuple(measured.get(name) for name in group.secondary),
         calls=line.usage.calls,
         tokens=line.usage.input_tokens + line.usage.output_tokens,
         usd=line.usage.usd,

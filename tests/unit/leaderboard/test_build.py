@@ -57,12 +57,13 @@ def test_a_row_says_all_of_one_set(tmp_path: Path, fake_run: Any) -> None:
 def test_failed_features_are_counted_and_never_averaged(tmp_path: Path, fake_run: Any) -> None:
     run = fake_run("a").add("default", {1: 0.9, 2: 0.8})
     run.add("default", {3: 0.0}, status="error", metrics={}, coverage={}, error="no")
+    run.add("default", {6: 0.1}, status="error", coverage={}, error="most answers are missing")
     run.add("default", {4: 0.0}, status="no_explanation", metrics={}, coverage={})
     run.add("default", {5: None})
     [only] = build_rows([run.write(tmp_path)])
     assert only.n == 2
     assert only.mean == pytest.approx(0.85)
-    assert only.features_coverage == {"error": 1, "no_explanation": 1, "scored": 2, "undefined": 1}
+    assert only.features_coverage == {"error": 2, "no_explanation": 1, "scored": 2, "undefined": 1}
     assert only.items_coverage == {"ok": 117, "unparsed": 3}
 
 
