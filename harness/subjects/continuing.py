@@ -62,6 +62,14 @@ class Read:
     cache: Any
     clean: torch.Tensor
 
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of what is kept: keys, values, and log-probabilities."""
+        states = [
+            part for layer in self.cache.layers for part in vars(layer).values() if isinstance(part, torch.Tensor)
+        ]
+        return sum(part.nbytes for part in (self.clean, *states))
+
 
 def reading_limit(model: SubjectModel) -> int | None:
     """Return how many tokens the model reads, BOS included, or None if it does not say."""

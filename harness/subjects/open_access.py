@@ -47,7 +47,9 @@ BATCH_TOKENS = 4096
 """Positions of one forward pass."""
 
 _ENCODED_AT_ONCE = 1 << 23  # feature values; see harness.activations.collect
-_KEPT_READS = 4  # sets of prompts of which keys and values are kept
+# Bytes of keys and values of prompts that are kept, on the model's device. Units in flight take turns, each with its
+# own prompts; the search for a strength asks about the same ones many times.
+_KEPT_READS = 1 << 30
 _KEPT_ANSWERS = 2048
 
 
@@ -84,7 +86,7 @@ class ModelAccess:
         self._texts = texts
         self._identity = identity
         self._thread = thread or model_thread()
-        self._reads: _Recent[list[Read]] = _Recent(_KEPT_READS)
+        self._reads: _Recent[list[Read]] = _Recent(_KEPT_READS, lambda reads: sum(read.nbytes for read in reads))
         self._answers: _Recent[Any] = _Recent(_KEPT_ANSWERS)
         self._steers: bool | None = None
 
@@ -316,11 +318,13 @@ class ModelAccess:
 
 
 class _Recent(Generic[T]):
-    """What was computed last, at most ``most`` of it. Used on one thread only."""
+    """What was computed last, by size at most ``most`` of it, but always the newest. Used on one thread only."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, size: Callable[[T], int] = lambda _: 1) -> None:
         self._most = most
+        self._size = size
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._total = 0
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return what was computed for ``key``, now if it is not kept."""
@@ -328,6 +332,8 @@ class _Recent(Generic[T]):
             self._kept.move_to_end(key)
             return self._kept[key]
         made = self._kept[key] = compute()
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        self._total += self._size(made)
+        while self._total > self._most and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._total -= self._size(oldest)
         return made

@@ -13,6 +13,7 @@ from harness.decoded import token_texts
 from harness.errors import FeatureSourceError, SubjectError
 from harness.subjects import continuing
 from harness.subjects.configs import MlpNeuronsConfig
+from harness.subjects.continuing import read_prompts
 from harness.subjects.dictionary import Dictionary
 from harness.subjects.interventions import Intervention
 from harness.subjects.mlp_neurons import build as build_neurons
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from transformers import PreTrainedTokenizerFast
+
+    from harness.subjects.continuing import Read
 
 PLACE = Hookpoint("model.layers.1", "output")
 PROMPTS = ((5, 6, 7), (9,), (11, 12, 13, 14, 15), (8, 9, 7), (20, 21))
@@ -302,6 +305,35 @@ async def test_what_was_asked_before_is_not_computed_again(
     assert await access.divergences(PROMPTS, PUSH) == first
     with pytest.raises(TypeError):
         await access.divergences(PROMPTS, Intervention((3,), InterventionMode.ADD, 5.5))
+
+
+@pytest.mark.parametrize(("most", "times"), [(1 << 30, 3), (0, 6)])
+async def test_prompts_that_take_turns_are_read_once_where_there_is_room(
+    subject: SubjectModel, monkeypatch: pytest.MonkeyPatch, most: int, times: int
+) -> None:
+    monkeypatch.setattr("harness.subjects.open_access._KEPT_READS", most)
+    counted: list[int] = []
+
+    def counting(*given: Any) -> list[Read]:
+        counted.append(len(given[1]))
+        return read_prompts(*given)
+
+    monkeypatch.setattr("harness.subjects.open_access.read_prompts", counting)
+    access = access_to(subject)
+    found = [
+        await access.divergences(PROMPTS[place : place + 1], Intervention((3,), InterventionMode.ADD, strength))
+        for strength in (1.0, 2.0)
+        for place in range(3)
+    ]
+    assert counted == [1] * times
+    assert len(set(found)) == 6
+
+
+def test_the_size_of_what_was_read_is_that_of_its_keys_values_and_log_probabilities(subject: SubjectModel) -> None:
+    (read,) = read_prompts(subject, [(5, 6, 7, 8)], None, 100)
+    states = [state for layer in read.cache.layers for state in (layer.keys, layer.values)]
+    assert all(state.shape[-2] == 3 for state in states)
+    assert read.nbytes == 4 * (sum(state.numel() for state in states) + read.clean.numel())
 
 
 async def test_hidden_states_that_are_not_finite_are_an_error(subject: SubjectModel) -> None:
