@@ -114,7 +114,7 @@ from harness.seeding import derive_seed, generator
 from harness.subjects.access import Continuation, SubjectAccess, TextActivations
 from harness.subjects.interventions import Change, Intervention, Steerable, intervene_rows
 from harness.subjects.protocol import FeatureSource, Hookpoint, InterventionMode, SparseActivations
-from harness.subjects.told import PROMOTED_LOOKED_AT, readable_token, told_tokens
+from harness.subjects.told_tokens import PROMOTED_LOOKED_AT, readable_token, told_tokens
 from harness.text import for_prompt, part_shown
 
 __all__ = [

@@ -188,7 +188,11 @@ def _metric(metric: dict[str, Any], facts: dict[str, Any]) -> tuple[str, ...]:
     primary = " *" if metric["name"] == facts["primary_metric"] else ""
     chance = "none" if metric["chance"] is None else f"{metric['chance']:g}"
     better = "higher" if metric["higher_is_better"] else "lower"
-    low, high = ("none" if metric[end] is None else f"{metric[end]:g}" for end in ("low", "high"))
-    bounds = "unbounded" if low == high == "none" else f"{low} .. {high}"
-    bounds = bounds.replace("none .. ", "at most ").replace(" .. none", " or more")
+    bounds = _bounds(metric["low"], metric["high"])
     return (f"{metric['name']}{primary}", bounds, chance, better, metric["description"])
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is None:
+        return "unbounded" if high is None else f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} .. {high:g}"

@@ -88,8 +88,9 @@ class ScorerSpec(Spec):
     ``aspect`` says which of FADE's four aspects (``harness.registry.aspects``) it measures. None: none of them, or not
     declared; such a scorer is not in a profile's block of aspects. It changes no number and is part of no identity.
 
-    ``example_needs(config) -> ExampleNeeds`` says how many windows it takes for any value at all, so that a run that
-    gives fewer is refused when it is planned. None: one activating window will do.
+    ``example_needs`` says how many windows it takes for any value at all, so that a run that gives fewer is refused
+    when it is planned: an ``ExampleNeeds``, or where it depends on the parameters ``example_needs(config)``, which
+    returns one. None: one activating window will do.
 
     Raises:
         UnknownNameError: If there is no such aspect.
@@ -102,7 +103,7 @@ class ScorerSpec(Spec):
     judge_reports: str = ""
     fidelity: Literal["input", "output"] | None = None
     aspect: Aspect | None = None
-    example_needs: Factory | None = None
+    example_needs: ExampleNeeds | Factory | None = None
 
     def __post_init__(self) -> None:
         if self.aspect is not None and self.aspect not in ASPECTS:
@@ -122,9 +123,10 @@ class ScorerSpec(Spec):
         Raises:
             PluginError: If what says so cannot be imported.
         """
-        if self.example_needs is None:
-            return None
-        return cast("ExampleNeeds", _resolve(self.example_needs, self.name)(config))
+        needs = self.example_needs
+        if isinstance(needs, str) or callable(needs):
+            return cast("ExampleNeeds", _resolve(needs, self.name)(config))
+        return needs
 
 
 @dataclass(frozen=True, kw_only=True)

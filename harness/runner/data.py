@@ -19,7 +19,7 @@ from harness.runner.records import RecordTask, building_on, processes_for
 from harness.subjects.logit_weights import bottom_logit_tokens, top_logit_tokens
 from harness.subjects.model import load_model, load_tokenizer, model_identity, require_bos
 from harness.subjects.open_access import ModelAccess, model_thread
-from harness.subjects.told import LOGIT_TOKENS, PROMOTED_LOOKED_AT, told_tokens
+from harness.subjects.told_tokens import LOGIT_TOKENS, PROMOTED_LOOKED_AT, told_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from harness.runner.identity import explain_unit_id, plugin_identity
 from harness.runner.lines import explanation_line, provenance
 from harness.seeding import derive_seed
 from harness.subjects.identity import DIRECTIONS_VERSION
-from harness.subjects.told import TOLD_VERSION
+from harness.subjects.told_tokens import TOLD_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.api import ClassifierConfig, ExampleNeeds, Rewriting
+from harness.api import ClassifierConfig, Rewriting
 
-__all__ = ["CounterfactualConfig", "DetectionConfig", "example_needs"]
+__all__ = ["CounterfactualConfig", "DetectionConfig"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,3 @@ class CounterfactualConfig(ClassifierConfig):
             ConfigError: If they cannot be.
         """
         return Rewriting(self.counterfactuals, self.windows_per_call, self.min_likeness, self.re_asks)
-
-
-def example_needs(config: DetectionConfig) -> ExampleNeeds:  # noqa: ARG001  -- the protocol's signature
-    """Return what AUROC takes: a window on each side."""
-    return ExampleNeeds(non_activating=1)

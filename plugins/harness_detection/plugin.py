@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.api import CLASSIFICATION_METRICS, Need, ScorerSpec, hookimpl
+from harness.api import CLASSIFICATION_METRICS, ExampleNeeds, Need, ScorerSpec, hookimpl
 
 __all__ = ["COUNTERFACTUAL", "DETECTION", "harness_scorers"]
 
@@ -11,7 +11,7 @@ DETECTION = ScorerSpec(
     summary="Does this text activate the feature? Asked of a judge, window by window",
     factory="harness_detection.scorer:DetectionScorer",
     config="harness_detection.config:DetectionConfig",
-    example_needs="harness_detection.config:example_needs",
+    example_needs=ExampleNeeds(non_activating=1),
     citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (detection)",
     metrics=CLASSIFICATION_METRICS,
     primary_metric="auroc",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.api import MetricSpec, Need, ScorerSpec, hookimpl
+from harness.api import ExampleNeeds, MetricSpec, Need, ScorerSpec, hookimpl
 
 __all__ = ["EMBEDDING", "EXAMPLE_EMBEDDING", "harness_scorers"]
 
@@ -12,7 +12,7 @@ EMBEDDING = ScorerSpec(
     summary="Is the explanation nearer to activating than to other windows in embedding space? No judge",
     factory="harness_embedding.scorer:EmbeddingScorer",
     config="harness_embedding.config:EmbeddingConfig",
-    example_needs="harness_embedding.config:example_needs",
+    example_needs=ExampleNeeds(non_activating=1),
     citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (embedding)",
     metrics=(MetricSpec("auroc", "P(an activating window is nearer than another one), ties half", chance=0.5),),
     primary_metric="auroc",
@@ -26,7 +26,7 @@ EXAMPLE_EMBEDDING = ScorerSpec(
     summary="Are activating windows nearer to each other than to silent ones? No judge; reads no explanation",
     factory="harness_embedding.example_scorer:ExampleEmbeddingScorer",
     config="harness_embedding.config:ExampleEmbeddingConfig",
-    example_needs="harness_embedding.config:example_needs_of_examples",
+    example_needs=ExampleNeeds(activating=2, non_activating=1),
     citation="EleutherAI, Delphi (example embedding scorer)",
     metrics=(
         MetricSpec("auroc", "P(an activating window is nearer to another than to a silent one), ties half", chance=0.5),

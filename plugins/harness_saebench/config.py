@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.api import LATER, ConfigError, ExampleNeeds, UnknownNameError
+from harness.api import LATER, ConfigError, UnknownNameError
 
-__all__ = ["N_RANDOM", "N_SHOWN", "N_TOP", "N_WEIGHTED", "SAEBENCH", "SAEBenchConfig", "example_needs"]
+__all__ = ["N_RANDOM", "N_SHOWN", "N_TOP", "N_WEIGHTED", "SAEBENCH", "SAEBenchConfig"]
 
 SAEBENCH = "saebench"
 
@@ -45,8 +45,3 @@ class SAEBenchConfig:
             raise ConfigError("must be between 0 and 3", where="re_asks")
         if self.compat not in {None, SAEBENCH}:
             raise UnknownNameError("form to be compatible with", str(self.compat), [SAEBENCH], where="compat")
-
-
-def example_needs(config: SAEBenchConfig) -> ExampleNeeds:  # noqa: ARG001  -- the protocol's signature
-    """Return what the protocol shows."""
-    return ExampleNeeds(activating=N_TOP + N_WEIGHTED, random=N_RANDOM)

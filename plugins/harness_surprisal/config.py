@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.api import ConfigError, ExampleNeeds
+from harness.api import ConfigError
 
-__all__ = ["SurprisalConfig", "example_needs"]
+__all__ = ["SurprisalConfig"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,3 @@ class SurprisalConfig:
         """Refuse an empty description: leaving one out would also change the form of the prompt."""
         if not self.neutral.strip():
             raise ConfigError("must say something", where="neutral", hint="a description that fits any text")
-
-
-def example_needs(config: SurprisalConfig) -> ExampleNeeds:  # noqa: ARG001  -- the protocol's signature
-    """Return what AUROC takes: a window on each side."""
-    return ExampleNeeds(non_activating=1)

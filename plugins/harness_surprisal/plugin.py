@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.api import MetricSpec, Need, ScorerSpec, hookimpl
+from harness.api import ExampleNeeds, MetricSpec, Need, ScorerSpec, hookimpl
 
 __all__ = ["SURPRISAL", "harness_scorers"]
 
@@ -12,7 +12,7 @@ SURPRISAL = ScorerSpec(
     summary="Does the explanation make activating windows more probable to a language model than other windows?",
     factory="harness_surprisal.scorer:SurprisalScorer",
     config="harness_surprisal.config:SurprisalConfig",
-    example_needs="harness_surprisal.config:example_needs",
+    example_needs=ExampleNeeds(non_activating=1),
     citation="Paulo et al. 2024, arXiv 2410.13928, section 3.2 (surprisal)",
     metrics=(
         MetricSpec("auroc", "P(an activating window gains more than another one), ties half", chance=0.5),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.explainers.config import LogitTokensConfig, NgramConfig
 from harness.runner import data
-from harness.subjects.told import PROMOTED_LOOKED_AT, told_tokens
+from harness.subjects.told_tokens import PROMOTED_LOOKED_AT, told_tokens
 from harness.testing.records import make_record
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.subjects.told import LOGIT_TOKENS, readable_token, told_tokens
+from harness.subjects.told_tokens import LOGIT_TOKENS, readable_token, told_tokens
 
 TOKENS = st.lists(st.sampled_from([" Dog", "dog", " cat", "Cat", " ox", "\n", "\ufffd", " 7", "elk", " Elk", " emu"]))
 
